@@ -1,0 +1,1 @@
+//! LAppS as a library.

@@ -1,0 +1,2 @@
+//! lapps
+fn main() {}
