@@ -1,1 +1,25 @@
-//! lapps-parser
+//! Bytes to WebSocket messages and HTTP heads, and back: no operating system, no clock, no Lua.
+//!
+//! The crate does no I/O. Its users hand it the bytes they have read and get back what those bytes mean, or
+//! "more bytes needed", or a violation with the close code that answers it (RFC 6455 and RFC 9112).
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod close;
+pub mod decoder;
+pub mod frame;
+pub mod handshake;
+pub mod http;
+pub mod mask;
+pub mod utf8;
+pub mod violation;
+
+pub use close::CloseCode;
+pub use decoder::{Decoder, Incoming, Limits, Role, Step};
+pub use frame::{FrameHeader, OpCode};
+pub use violation::Violation;
