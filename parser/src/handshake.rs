@@ -1,6 +1,8 @@
 //! The opening handshake of a WebSocket, both roles (RFC 6455, 4), on top of `http`.
 
-use crate::http::{Fields, RequestHead, ResponseHead, Version, is_token, list_members, push_encoded, push_field, reason};
+use crate::http::{
+    Fields, RequestHead, ResponseHead, Version, is_token, list_members, push_encoded, push_field, reason,
+};
 use alloc::vec::Vec;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -90,7 +92,9 @@ impl fmt::Display for Refusal {
         f.write_str(match self {
             Refusal::Method => "the method of a WebSocket handshake is GET",
             Refusal::Body => "a WebSocket handshake has no body",
-            Refusal::NotWebSocket => "this is a WebSocket endpoint: the request must ask for an upgrade to websocket",
+            Refusal::NotWebSocket => {
+                "this is a WebSocket endpoint: the request must ask for an upgrade to websocket"
+            }
             Refusal::Http10 => "a WebSocket handshake needs HTTP/1.1",
             Refusal::Connection => "the Connection field does not name Upgrade",
             Refusal::Version => "Sec-WebSocket-Version must be 13, once",
@@ -215,7 +219,9 @@ impl fmt::Display for ResponseError {
             },
             ResponseError::Http10 => f.write_str("the server switched protocols in HTTP/1.0"),
             ResponseError::Upgrade => f.write_str("the server did not upgrade to websocket"),
-            ResponseError::Connection => f.write_str("the Connection field of the answer does not name Upgrade"),
+            ResponseError::Connection => {
+                f.write_str("the Connection field of the answer does not name Upgrade")
+            }
             ResponseError::Accept => f.write_str("Sec-WebSocket-Accept does not answer the key"),
             ResponseError::Extension => f.write_str("the server accepted an extension that was not offered"),
         }
