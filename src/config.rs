@@ -1,0 +1,140 @@
+//! The configuration as types: read and checked once, so that nothing below can meet a wrong value.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+mod demo;
+mod document;
+pub mod keys;
+mod load;
+mod memory;
+mod mistakes;
+mod order;
+mod places;
+mod section;
+mod server_file;
+mod service;
+mod services_file;
+
+pub use demo::demo;
+pub use load::load;
+pub use memory::{MemoryBound, Part};
+pub use mistakes::{Mistake, Mistakes};
+pub use places::Places;
+pub use service::{Placement, Protocol, Service, Source};
+
+use crate::services::acl::Acl;
+
+/// Everything that is configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where clients connect.
+    pub listen: Listen,
+    /// The I/O workers.
+    pub workers: Workers,
+    /// Who may connect at all.
+    pub acl: Acl,
+    /// `None`: connections are plain.
+    pub tls: Option<Tls>,
+    /// Whether the files are written back after a deployment.
+    pub auto_save: bool,
+    /// Where services and their data are.
+    pub directories: Directories,
+    /// All services in the order of their start: dependencies first, then by name. Request targets are unique.
+    pub services: Vec<Service>,
+    /// How long the server waits for what.
+    pub timeouts: Timeouts,
+    /// Whether this is the built-in demo, which shows a page at `GET /`.
+    pub demo: bool,
+}
+
+/// Where clients connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Number of listener threads, at least 1.
+    pub listeners: usize,
+    /// The address to listen at.
+    pub ip: IpAddr,
+    /// The port; 0 is any free one.
+    pub port: u16,
+}
+
+/// The I/O workers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workers {
+    /// Number of workers, 1 to 256.
+    pub count: usize,
+    /// Connections that one worker may own, 1 to 2^24.
+    pub max_connections: usize,
+    /// What a connection counts for against a queued event when the least loaded worker is sought; above 0.
+    pub connection_weight: f64,
+    /// Whether long messages go out in frames of 1392 bytes.
+    pub auto_fragment: bool,
+    /// Readiness events taken from the system at once, at least 1.
+    pub max_poll_events: usize,
+    /// How long a worker may sleep at most; `None`: until there is something to do.
+    pub max_poll_wait: Option<Duration>,
+    /// Bytes of a worker's one read buffer, at least 64 KiB.
+    pub read_buffer: usize,
+    /// Whether each worker is pinned to a core.
+    pub pin: bool,
+}
+
+/// How the server's end of TLS is set up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate chain, PEM; there was a file here when the configuration was read.
+    pub certificate: PathBuf,
+    /// Its private key, PEM; likewise.
+    pub key: PathBuf,
+    /// The certificates that outgoing connections trust, PEM; likewise.
+    pub ca: Option<PathBuf>,
+    /// The lowest version that clients of the server may use; the highest is 1.3.
+    pub minimum: TlsVersion,
+    /// The lowest version for outgoing connections.
+    pub client_minimum: TlsVersion,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.2, RFC 5246.
+    Tls12,
+    /// TLS 1.3, RFC 8446.
+    Tls13,
+}
+
+/// The directories, all absolute; none of them needs to exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directories {
+    /// Relative paths of the configuration start here.
+    pub home: PathBuf,
+    /// The code of the services, one directory for each.
+    pub applications: PathBuf,
+    /// The configuration of the services themselves.
+    pub app_conf: PathBuf,
+    /// Temporary files.
+    pub tmp: PathBuf,
+    /// Where services may write.
+    pub workdir: PathBuf,
+    /// Archives that are put here are deployed.
+    pub deploy: PathBuf,
+}
+
+/// How long the server waits for what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the order to stop until connections are cut.
+    pub shutdown_grace: Duration,
+    /// From accept until the TLS handshake and the request head are complete.
+    pub handshake: Duration,
+    /// Silence of a client after which it gets a ping.
+    pub ping: Duration,
+    /// Silence of a client after which it is cut; longer than `ping`.
+    pub idle: Duration,
+    /// How long a client may take nothing of what is to be sent to it.
+    pub stalled: Duration,
+    /// How long the close handshake may take.
+    pub closing: Duration,
+}

@@ -1,0 +1,148 @@
+//! Reads both files, reports the mistakes of both at once, and puts the configuration together.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+
+use super::document::Document;
+use super::keys;
+use super::mistakes::{Mistake, Mistakes};
+use super::places::{Places, WS_NAME};
+use super::section::Section;
+use super::server_file::{self, Server};
+use super::services_file::{self, Services};
+use super::{Config, Source};
+
+/// Finds the code of a service by its name.
+pub(super) type Sources<'s> = &'s dyn Fn(&str) -> Source;
+
+/// Reads and checks the configuration.
+///
+/// Without `ws.json` its defaults hold and the server listens on loopback only; `lapps.json` has to be there.
+///
+/// # Errors
+/// All mistakes of both files.
+pub fn load(places: &Places) -> Result<Config, Mistakes> {
+    let mut mistakes = Vec::new();
+    let home = absolute(&places.home);
+    let ws = read(&places.ws_file, &mut mistakes);
+    if ws.is_none() && mistakes.is_empty() && places.ws_file.file_name() != Some(WS_NAME.as_ref()) {
+        let wrong = "there is no such file, but WS_CONFIG names it";
+        mistakes.push(about_file(&places.ws_file, wrong.to_string()));
+    }
+    let had = mistakes.len();
+    let lapps = read(&places.lapps_file, &mut mistakes);
+    if lapps.is_none() && mistakes.len() == had {
+        mistakes.push(about_file(&places.lapps_file, how_to_begin(&home)));
+    }
+    let server = server(&places.ws_file, ws.as_deref(), &home, &mut mistakes);
+    let services = services(&places.lapps_file, lapps.as_deref(), &home, &|_| Source::Apps, &mut mistakes);
+    assemble(server, services, mistakes)
+}
+
+/// Puts a configuration together from two texts.
+pub(super) fn from_texts(
+    home: &Path,
+    ws: &str,
+    lapps: &str,
+    sources: Sources<'_>,
+) -> Result<Config, Mistakes> {
+    let mut mistakes = Vec::new();
+    let server = server(Path::new(WS_NAME), Some(ws), home, &mut mistakes);
+    let services = services(Path::new(super::places::LAPPS_NAME), Some(lapps), home, sources, &mut mistakes);
+    assemble(server, services, mistakes)
+}
+
+fn assemble(server: Server, services: Services, mistakes: Vec<Mistake>) -> Result<Config, Mistakes> {
+    if !mistakes.is_empty() {
+        return Err(Mistakes(mistakes));
+    }
+    Ok(Config {
+        listen: server.listen,
+        workers: server.workers,
+        acl: server.acl,
+        tls: server.tls,
+        auto_save: server.auto_save,
+        directories: services.directories,
+        services: services.services,
+        timeouts: server.timeouts,
+        demo: false,
+    })
+}
+
+fn server(file: &Path, text: Option<&str>, home: &Path, mistakes: &mut Vec<Mistake>) -> Server {
+    let document = Document::new(file.display().to_string(), text.unwrap_or("{}"));
+    let value = document.parse();
+    let mut server = server_file::read(&Section::root(&document, value.as_ref(), keys::WS), home);
+    if text.is_none() {
+        server.listen.ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    }
+    drop(value);
+    mistakes.extend(document.into_mistakes());
+    server
+}
+
+fn services(
+    file: &Path,
+    text: Option<&str>,
+    home: &Path,
+    sources: Sources<'_>,
+    mistakes: &mut Vec<Mistake>,
+) -> Services {
+    let document = Document::new(file.display().to_string(), text.unwrap_or("{}"));
+    let value = document.parse();
+    let services = services_file::read(&Section::root(&document, value.as_ref(), keys::LAPPS), home, sources);
+    drop(value);
+    mistakes.extend(document.into_mistakes());
+    services
+}
+
+/// The text of a file; `None` if it is not there or cannot be read, which is a mistake.
+fn read(file: &Path, mistakes: &mut Vec<Mistake>) -> Option<String> {
+    let bytes = match fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            mistakes.push(about_file(file, format!("cannot be read: {error}")));
+            return None;
+        }
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let mut mistake = about_file(file, "is not UTF-8 in this line".to_string());
+            mistake.line = Some(line);
+            mistakes.push(mistake);
+            None
+        }
+    }
+}
+
+fn about_file(file: &Path, wrong: String) -> Mistake {
+    Mistake {
+        file: file.display().to_string(),
+        line: None,
+        column: None,
+        key: String::new(),
+        value: None,
+        wrong,
+        allowed: String::new(),
+        nearest: None,
+    }
+}
+
+fn how_to_begin(home: &Path) -> String {
+    format!(
+        "there is no such file; to begin, write {} into it, and the code of the service into {}",
+        r#"{"services": {"hello": {"request_target": "/hello"}}}"#,
+        home.join("apps/hello/hello.lua").display(),
+    )
+}
+
+/// A path from the root; a path that the system cannot make absolute stays as it is.
+pub(super) fn absolute(path: &Path) -> std::path::PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
