@@ -4,6 +4,10 @@ pub mod error;
 pub mod port;
 pub mod reactive;
 
+mod modules;
+mod raw;
+mod vm;
+
 pub use error::{Failure, FailureKind, HandlerError, LoadError};
 pub use port::{Answer, Command, ConnId, Event, Port};
 pub use reactive::{Reactive, Setup, Source, Verdict, luajit_version};

@@ -1,0 +1,3 @@
+//! The modules that services find as globals: one file each, named like the module.
+
+pub(crate) mod ws;

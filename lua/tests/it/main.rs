@@ -1,0 +1,8 @@
+//! Services under a recording port: events in, commands out.
+
+mod faults;
+mod handles;
+mod limits;
+mod loading;
+mod messages;
+mod world;
