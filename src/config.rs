@@ -15,11 +15,12 @@ mod places;
 mod section;
 mod server_file;
 mod service;
+mod service_section;
 mod services_file;
 
 pub use demo::demo;
 pub use load::load;
-pub use memory::{MemoryBound, Part};
+pub use memory::{MemoryBound, Part, RING_BYTES};
 pub use mistakes::{Mistake, Mistakes};
 pub use places::Places;
 pub use service::{Placement, Protocol, Service, Source};

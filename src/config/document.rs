@@ -155,6 +155,11 @@ impl<'d> Node<'d> {
         Node::new(self.document, join(&self.path, property.name.as_str()), &property.value)
     }
 
+    /// The node of an element of this list.
+    pub(super) fn element(&self, index: usize, element: &'d Value<'d>) -> Node<'d> {
+        Node::new(self.document, format!("{}[{index}]", self.path), element)
+    }
+
     /// The type of the value, in words.
     pub(super) fn type_name(&self) -> &'static str {
         match self.value {

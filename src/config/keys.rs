@@ -23,6 +23,8 @@ pub enum Kind {
         /// The largest allowed value.
         max: u64,
     },
+    /// One of these whole numbers; the words say what each of them means.
+    Numbers(&'static [(u64, &'static str)]),
     /// A number above 0 and not above `max`.
     Positive {
         /// The largest allowed value.
@@ -58,11 +60,12 @@ pub enum Fallback {
 }
 
 use Fallback::{Absent, Computed, Required, Written};
-use Kind::{Flag, Integer, List, ListOrNull, OneOf, Positive, Section, Sections, Strings, Text};
+use Kind::{Flag, Integer, List, ListOrNull, Numbers, OneOf, Positive, Section, Sections, Strings, Text};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
+const TLS_VERSIONS: Kind = Numbers(&[(3, "TLS 1.2 and 1.3"), (4, "TLS 1.3 only")]);
 /// A day: the longest time that a key in milliseconds may say.
 const DAY_MS: u64 = 86_400_000;
 
@@ -72,16 +75,15 @@ const fn key(name: &'static str, kind: Kind, default: Fallback) -> Key {
 
 pub(super) const LISTENERS: Key = key("listeners", Integer { min: 1, max: 64 }, Written("2"));
 pub(super) const CONNECTION_WEIGHT: Key = key("connection_weight", Positive { max: 1e6 }, Written("1.0"));
-pub(super) const IP: Key = key("ip", Text("an IPv4 or IPv6 address"), Written("0.0.0.0"));
+pub(super) const IP: Key =
+    key("ip", Text("an IPv4 or IPv6 address such as \"127.0.0.1\" or \"::\""), Written("0.0.0.0"));
 pub(super) const PORT: Key = key("port", Integer { min: 0, max: 65_535 }, Written("5083"));
 pub(super) const AUTO_SAVE: Key = key("lapps_config_auto_save", Flag, Written("false"));
 pub(super) const WORKERS: Key = key("workers", Section(WORKERS_KEYS), Absent("all defaults"));
 pub(super) const ACL: Key = key("acl", Section(ACL_KEYS), Absent("everybody is let in"));
 pub(super) const TLS: Key = key("tls", Flag, Written("false"));
-pub(super) const TLS_CLIENT_VERSION: Key =
-    key("tls_client_version", Integer { min: 3, max: 4 }, Written("3"));
-pub(super) const TLS_SERVER_VERSION: Key =
-    key("tls_server_version", Integer { min: 3, max: 4 }, Written("3"));
+pub(super) const TLS_CLIENT_VERSION: Key = key("tls_client_version", TLS_VERSIONS, Written("3"));
+pub(super) const TLS_SERVER_VERSION: Key = key("tls_server_version", TLS_VERSIONS, Written("3"));
 pub(super) const TLS_CERTIFICATES: Key =
     key("tls_certificates", Section(CERTIFICATE_KEYS), Required("if tls is true"));
 pub(super) const SHUTDOWN_GRACE_MS: Key =
@@ -201,8 +203,11 @@ pub(super) const MAX_FRAGMENTS: Key = key(
     Integer { min: 1, max: u32::MAX as u64 },
     Computed("16384, or max_inbound_message_size / 64 if that is more"),
 );
-pub(super) const OUTGOING_HIGH_WATER: Key =
-    key("outgoing_high_water", Integer { min: 1, max: 4 * GIB }, Written("262144"));
+pub(super) const OUTGOING_HIGH_WATER: Key = key(
+    "outgoing_high_water",
+    Integer { min: 1, max: 4 * GIB },
+    Computed("262144, or outgoing_limit if that is less"),
+);
 pub(super) const OUTGOING_LIMIT: Key = key(
     "outgoing_limit",
     Integer { min: KIB, max: 4 * GIB },
@@ -250,11 +255,25 @@ const SERVICE_KEYS: &[Key] = &[
 ];
 
 impl Kind {
+    /// Whether a whole number may be written.
+    pub(super) fn admits(&self, number: u64) -> bool {
+        match self {
+            Integer { min, max } => (min..=max).contains(&&number),
+            Numbers(numbers) => numbers.iter().any(|(known, _)| *known == number),
+            _ => false,
+        }
+    }
+
     /// What may be written, in words.
     pub fn allowed(&self) -> String {
         match self {
             Flag => "true or false".to_string(),
             Integer { min, max } => format!("a whole number from {min} to {max}"),
+            Numbers(numbers) => {
+                let words: Vec<_> =
+                    numbers.iter().map(|(number, means)| format!("{number} ({means})")).collect();
+                words.join(" or ")
+            }
             Positive { max } => format!("a number above 0 and not above {max}"),
             Text(what) => format!("a string: {what}"),
             OneOf(words) => words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or "),

@@ -11,6 +11,10 @@ const TLS_CONNECTION: u64 = 40 * 1024;
 /// The stack of a thread.
 const STACK: u64 = 2 * 1024 * 1024;
 
+/// Bytes of messages that may lie in the ring between a worker and a dedicated instance before it counts as full; the message
+/// that goes over it is still taken.
+pub const RING_BYTES: u64 = 4 * 1024 * 1024;
+
 /// The memory that a configuration can use at most, as the sum of its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryBound {
@@ -51,17 +55,26 @@ impl Config {
             bound.add("TLS sessions", connections, TLS_CONNECTION);
         }
         // A connection belongs to one service; at worst all of them to the most generous one.
-        let inbound = started().map(|service| service.max_inbound_message_size as u64).max().unwrap_or(0);
-        let outgoing = started().map(|service| service.outgoing_limit as u64).max().unwrap_or(0);
-        bound.add("unfinished messages", connections, inbound);
-        bound.add("unsent output", connections, outgoing);
+        let with_clients =
+            || started().filter(|service| !matches!(service.placement, Placement::Standalone(_)));
+        let inbound =
+            with_clients().map(|service| service.max_inbound_message_size as u64).max().unwrap_or(0);
+        let outgoing = with_clients().map(|service| service.outgoing_limit as u64).max().unwrap_or(0);
+        bound.add("messages that are not complete", connections, inbound);
+        bound.add("output that waits", connections, outgoing);
         for service in started() {
             let name = &service.name;
             let instances = match service.placement {
                 Placement::Worker => workers,
                 Placement::Dedicated(count) | Placement::Standalone(count) => count as u64,
             };
-            bound.add(format!("Lua memory of {name}"), instances, service.max_lua_memory as u64);
+            if let Placement::Dedicated(_) = service.placement {
+                let each = RING_BYTES + service.max_inbound_message_size as u64;
+                bound.add(format!("{name}: rings to its instances"), workers * instances, each);
+                let each = RING_BYTES + service.outgoing_limit as u64;
+                bound.add(format!("{name}: rings from its instances"), workers * instances, each);
+            }
+            bound.add(format!("{name}: Lua"), instances, service.max_lua_memory as u64);
         }
         bound
     }
@@ -109,4 +122,68 @@ fn bytes(count: u64) -> String {
         unit += 1;
     }
     format!("{value:.1} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::demo;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn the_bound_of_the_demo_is_the_sum_of_its_parts() {
+        let mut config = demo();
+        config.workers.count = 2;
+        config.workers.max_connections = 1000;
+        let bound = config.memory_bound();
+        let parts: Vec<_> =
+            bound.parts.iter().map(|part| (part.what.as_str(), part.count, part.each)).collect();
+        assert_eq!(
+            parts,
+            [
+                ("thread stacks", 4, 2 * MIB),
+                ("read buffers", 2, 64 * 1024),
+                ("connections", 2000, 512),
+                ("messages that are not complete", 2000, 16 * MIB),
+                ("output that waits", 2000, 32 * MIB),
+                ("echo: Lua", 2, 256 * MIB),
+                ("echo_dedicated: rings to its instances", 2, 20 * MIB),
+                ("echo_dedicated: rings from its instances", 2, 36 * MIB),
+                ("echo_dedicated: Lua", 1, 256 * MIB),
+                ("hello: Lua", 2, 256 * MIB),
+            ]
+        );
+        assert_eq!(bound.total(), bound.parts.iter().map(|part| part.count * part.each).sum::<u64>());
+        let table = bound.to_string();
+        assert!(table.contains("output that waits "), "{table}");
+        assert!(table.contains("2000 x   32.0 MiB =   62.5 GiB"), "{table}");
+        assert!(table.lines().last().unwrap().starts_with("total "), "{table}");
+        assert_eq!(table.lines().count(), bound.parts.len() + 1);
+    }
+
+    #[test]
+    fn services_that_are_not_started_use_nothing() {
+        let mut config = demo();
+        for service in &mut config.services {
+            service.auto_start = false;
+        }
+        let bound = config.memory_bound();
+        assert!(bound.parts.iter().all(|part| !part.what.contains(':')));
+        assert!(bound.parts.iter().filter(|part| part.what.contains("that")).all(|part| part.total() == 0));
+    }
+
+    #[test]
+    fn bytes_are_told_in_the_largest_unit_that_fits() {
+        for (count, told) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (MIB, "1.0 MiB"),
+            (u64::MAX, "16.0 EiB"),
+        ] {
+            assert_eq!(bytes(count), told);
+        }
+    }
 }

@@ -21,7 +21,7 @@ pub struct Mistake {
     pub value: Option<String>,
     /// What is wrong with it.
     pub wrong: String,
-    /// What is allowed instead; may be empty.
+    /// What is allowed instead or how it can be mended; may be empty.
     pub allowed: String,
     /// A known name that resembles the one that was written.
     pub nearest: Option<String>,

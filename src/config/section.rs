@@ -65,21 +65,20 @@ impl<'d> Section<'d> {
     /// A whole number within the key's range, if it is there and right.
     pub(super) fn integer_if_there(&self, key: &Key) -> Option<u64> {
         let node = self.node(key)?;
-        let Kind::Integer { min, max } = key.kind else { return None };
         let Some(literal) = node.value.as_number_lit() else {
             wrong_type(&node, &key.kind);
             return None;
         };
         match whole_number(literal.value) {
-            Some(number) if (min..=max).contains(&number) => Some(number),
+            Some(number) if key.kind.admits(number) => Some(number),
             Some(_) => {
-                node.wrong("out of range", key.kind.allowed());
+                node.wrong("out of range", allowed(&key.kind));
                 None
             }
             None => {
                 let wrong =
                     if literal.value.starts_with('-') { "out of range" } else { "not a whole number" };
-                node.wrong(wrong, key.kind.allowed());
+                node.wrong(wrong, allowed(&key.kind));
                 None
             }
         }
@@ -100,7 +99,7 @@ impl<'d> Section<'d> {
         match literal.value.parse::<f64>() {
             Ok(number) if number > 0.0 && number <= limit => Some(number),
             _ => {
-                node.wrong("out of range", key.kind.allowed());
+                node.wrong("out of range", allowed(&key.kind));
                 None
             }
         }
@@ -134,7 +133,7 @@ impl<'d> Section<'d> {
         let (text, node) = self.text_if_there(key)?;
         let found = words.iter().copied().find(|word| *word == text);
         if found.is_none() {
-            node.wrong_near("unknown word", key.kind.allowed(), nearest(&text, words.iter().copied()));
+            node.wrong_near("unknown word", allowed(&key.kind), nearest(&text, words.iter().copied()));
         }
         found
     }
@@ -152,7 +151,7 @@ impl<'d> Section<'d> {
         };
         let mut found = Vec::with_capacity(array.elements.len());
         for (index, element) in array.elements.iter().enumerate() {
-            let element = Node::new(self.document, format!("{}[{index}]", node.path), element);
+            let element = node.element(index, element);
             match string(&element) {
                 Some(text) => found.push((text.to_string(), element)),
                 None => wrong_type(&element, &key.kind),
@@ -172,6 +171,14 @@ impl<'d> Section<'d> {
         }
         found.sort_by(|a, b| a.0.cmp(&b.0));
         found
+    }
+
+    /// The element of a list that is this string.
+    pub(super) fn element(&self, key: &Key, text: &str) -> Option<Node<'d>> {
+        let list = self.node(key)?;
+        let elements = &list.value.as_array()?.elements;
+        let mut nodes = elements.iter().enumerate().map(|(index, element)| list.element(index, element));
+        nodes.find(|node| string(node) == Some(text))
     }
 
     /// The section below a key; an empty one if the key is absent.
@@ -194,7 +201,7 @@ impl<'d> Section<'d> {
     pub(super) fn missing(&self, key: &Key, why: &str) {
         let at = self.node.as_ref().map(|node| node.value.start());
         let mut mistake = self.document.mistake(at, &join(&self.path, key.name), format!("missing; {why}"));
-        mistake.allowed = key.kind.allowed();
+        mistake.allowed = allowed(&key.kind);
         self.document.report(mistake);
     }
 
@@ -218,7 +225,7 @@ impl<'d> Section<'d> {
     fn report_unknown(&self, keys: &'static [Key]) {
         let Some(node) = &self.node else { return };
         let Some(object) = node.object() else {
-            node.wrong(format!("is {}", node.type_name()), "an object");
+            node.wrong(format!("is {}", node.type_name()), "allowed is an object");
             return;
         };
         for property in &object.properties {
@@ -273,15 +280,20 @@ fn whole_number(text: &str) -> Option<u64> {
     })
 }
 
+/// What may be written, as the end of a mistake.
+pub(super) fn allowed(kind: &Kind) -> String {
+    format!("allowed is {}", kind.allowed())
+}
+
 fn wrong_type(node: &Node<'_>, kind: &Kind) {
     let bare = string(node).map(str::trim).filter(|text| match kind {
         Kind::Flag => matches!(*text, "true" | "false"),
-        Kind::Integer { .. } | Kind::Positive { .. } => text.parse::<f64>().is_ok(),
+        Kind::Integer { .. } | Kind::Numbers(_) | Kind::Positive { .. } => text.parse::<f64>().is_ok(),
         _ => false,
     });
     let wrong = match bare {
         Some(bare) => format!("is a string; write {bare} without the quotes"),
         None => format!("is {}", node.type_name()),
     };
-    node.wrong(wrong, kind.allowed());
+    node.wrong(wrong, allowed(kind));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::keys::{self, Key};
 use super::load::absolute;
-use super::section::Section;
+use super::section::{Section, allowed};
 use super::{Listen, Timeouts, Tls, TlsVersion, Workers};
 use crate::services::acl::{Acl, Policy, parse_network};
 
@@ -45,7 +45,7 @@ pub(super) fn acl(section: &Section<'_>) -> Acl {
     for (text, node) in section.list(&keys::EXCLUDE).unwrap_or_default() {
         match parse_network(&text) {
             Ok(net) => exceptions.push(net),
-            Err(wrong) => node.wrong(wrong, keys::EXCLUDE.kind.allowed()),
+            Err(wrong) => node.wrong(wrong, allowed(&keys::EXCLUDE.kind)),
         }
     }
     Acl::new(policy, exceptions)
@@ -55,7 +55,7 @@ fn ip(file: &Section<'_>) -> IpAddr {
     let written = file.text_if_there(&keys::IP);
     let Some((text, node)) = written else { return IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
     text.parse().unwrap_or_else(|_| {
-        node.wrong("is no IP address", keys::IP.kind.allowed());
+        node.wrong("is no IP address", allowed(&keys::IP.kind));
         IpAddr::V4(Ipv4Addr::UNSPECIFIED)
     })
 }
