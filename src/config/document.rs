@@ -187,8 +187,9 @@ impl<'d> Node<'d> {
     }
 }
 
-/// Appends a name to a path of names.
+/// Appends a name, as it can be shown in one line, to a path of names.
 pub(super) fn join(path: &str, name: &str) -> String {
+    let name = name.escape_debug();
     if path.is_empty() { name.to_string() } else { format!("{path}.{name}") }
 }
 
@@ -285,4 +286,107 @@ fn explain(text: &str, error: &ParseError) -> (usize, String) {
         }
     };
     (at, wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn mistakes(text: &str) -> Vec<String> {
+        let document = Document::new("x.json", text);
+        let value = document.parse();
+        drop(value);
+        document.into_mistakes().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_syntax_error_is_told_with_line_and_column() {
+        for (text, told) in [
+            ("", "x.json:1:1: the file is empty; at least {} has to stand in it"),
+            ("\n \n", "x.json:3:1: the file is empty; at least {} has to stand in it"),
+            ("{\n  \"a\": 1,\n}", "x.json:2:9: a comma before the closing bracket"),
+            ("{\"a\": 1\n \"b\": 2}", "x.json:1:8: a comma is missing here"),
+            ("{\n\"a\": 1 // one\n}", "x.json:2:8: a comment; JSON has none"),
+            ("{/* one */}", "x.json:1:2: a comment; JSON has none"),
+            ("{/* one }", "x.json:1:2: a comment; JSON has none"),
+            ("{a: 1}", "x.json:1:2: a key must stand in double quotes"),
+            ("{'a': 1}", "x.json:1:2: a string must stand in double quotes"),
+            ("{\"a\" 1}", "x.json:1:6: a key must be followed by a colon"),
+            ("{\"a\": ", "x.json:1:7: the value after the colon is missing"),
+            ("{\n\"a\": {\n}", "x.json:1:1: this { has no matching }"),
+            ("{\"a\": [1, 2", "x.json:1:7: this [ has no matching ]"),
+            ("{} {}", "x.json:1:4: something follows after the end of the document"),
+            ("\u{feff}{}", "x.json:1:1: a byte order mark; save the file as UTF-8 without one"),
+            ("{\"é\": 01}", "x.json:1:8: a comma is missing here"),
+            (
+                "{\"a\": \"x\ny\"}",
+                "x.json:1:9: a control character (a line end, a tab) in a string; write it as \\n, \\t or \\u00XX",
+            ),
+            ("{\u{a0}\"a\": 1}", "x.json:1:2: a character that JSON does not know as a blank: U+00A0"),
+            ("{\"a\": \"", "x.json:1:7: unterminated string literal"),
+            ("{\"a\": +1}", "x.json:1:7: unary plus on numbers is not allowed"),
+        ] {
+            assert_eq!(mistakes(text), [told], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_is_told_with_both_lines() {
+        let text = "{\"a\": 1,\n\"b\": [{\"c\": 1}, {\"c\": 1, \"\\u0063\": 2}],\n\"a\": 2}";
+        assert_eq!(
+            mistakes(text),
+            [
+                "x.json:2: b.c: the key is there twice, first in line 2; keep one of them",
+                "x.json:3: a: the key is there twice, first in line 1; keep one of them",
+            ]
+        );
+    }
+
+    #[test]
+    fn deep_nesting_is_a_mistake_and_not_a_crash() {
+        assert_eq!(mistakes(&"[".repeat(100_000)).len(), 1);
+        assert_eq!(mistakes(&"{\"a\":".repeat(100_000)).len(), 1);
+    }
+
+    #[test]
+    fn a_long_value_is_shortened() {
+        let text = format!("{{\"a\": \"{}\"}}", "é".repeat(100));
+        let document = Document::new("x.json", &text);
+        let value = document.parse().unwrap();
+        let node = Node::new(&document, String::new(), &value);
+        let shown = node.below(&node.object().unwrap().properties[0]).shown();
+        assert_eq!(shown, format!("\"{}..", "é".repeat(SHOWN - 1)));
+    }
+
+    #[test]
+    fn only_what_resembles_is_suggested() {
+        let known = ["port", "ip", "listeners", "max_connections"];
+        assert_eq!(nearest("prot", known), Some("port"));
+        assert_eq!(nearest("Port", known), Some("port"));
+        assert_eq!(nearest("maxConnections", known), Some("max_connections"));
+        assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest("", known), None);
+    }
+
+    proptest! {
+        /// A JSON reader that is known to be strict agrees about what is JSON.
+        #[test]
+        fn a_strict_reader_agrees_about_what_is_json(
+            pieces in prop::collection::vec(
+                prop::sample::select(vec![
+                    "{", "}", "[", "]", ",", ":", "\"a\"", "\"b\"", "0", "1", "-", "1.5", "e", "E+2", ".", "+", "true", "null",
+                    " ", "\n", "\t", "\u{b}", "\u{c}", "\u{a0}", "\u{feff}", "\\", "\"", "\"\\n\"", "\"\\u0041\"", "\"\\x\"",
+                    "\"\\ud800\"", "\"\\ud83d\\ude00\"", "'", "a", "//", "/*", "*/", "\u{1}", "\u{7f}", "NaN", "Infinity", "0x1",
+                    "{\"a\":", "[1,", "]}",
+                ]),
+                0..8,
+            ),
+            around in prop::sample::select(vec![("", ""), ("[", "]"), ("[1,", "]"), ("{\"a\":", "}"), ("\"", "\"")]),
+        ) {
+            let text = [around.0, &pieces.concat(), around.1].concat();
+            let oracle = serde_json::from_str::<serde_json::Value>(&text);
+            prop_assert_eq!(parse_strictly(&text).is_ok(), oracle.is_ok(), "{:?}: {:?}", text, oracle);
+        }
+    }
 }

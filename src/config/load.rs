@@ -135,6 +135,9 @@ fn about_file(file: &Path, wrong: String) -> Mistake {
 }
 
 fn how_to_begin(home: &Path) -> String {
+    if !home.is_dir() {
+        return format!("there is no such file, and no home directory {}", home.display());
+    }
     format!(
         "there is no such file; to begin, write {} into it, and the code of the service into {}",
         r#"{"services": {"hello": {"request_target": "/hello"}}}"#,
@@ -145,4 +148,79 @@ fn how_to_begin(home: &Path) -> String {
 /// A path from the root; a path that the system cannot make absolute stays as it is.
 pub(super) fn absolute(path: &Path) -> std::path::PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const WS: &str = r#"{"ip": "::1", "port": 1, "workers": {"workers": 2, "max_poll_wait_ms": 10}, "tls": false,
+        "acl": {"policy": "deny", "exclude": ["10.0.0.0/8"]}, "tls_certificates": {"cert": "a", "key": "b"}}"#;
+    const LAPPS: &str = r#"{"directories": {"tmp": "t"}, "services": {"a": {"request_target": "/a", "depends": ["b"],
+        "extra_headers": {"X": "y"}, "origins": ["https://a.b:1"], "preload": null, "outgoing_limit": 5e4},
+        "b": {"instances": 2, "request_target": "/b", "proto_alias": "p", "protocol": "LAppS"}}}"#;
+    /// What is put into the place of something: each breaks the syntax or a rule in its way.
+    const PIECES: [&str; 20] = [
+        "",
+        " ",
+        "\"",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "null",
+        "-1",
+        "1.5",
+        "1e999",
+        "18446744073709551616",
+        "\"\\u0000\"",
+        "\"b\"",
+        "\"/a\"",
+        "\u{feff}",
+        "é",
+        "{\"a\": {}}",
+    ];
+
+    /// A text with some of its tokens replaced.
+    fn damaged(text: &'static str) -> impl Strategy<Value = String> {
+        let token_starts: Vec<usize> =
+            text.char_indices().filter(|(_, c)| "{}[]:,".contains(*c)).map(|(at, _)| at).collect();
+        let place = (0..token_starts.len() - 1, 0..PIECES.len(), any::<bool>());
+        prop::collection::vec(place, 0..4).prop_map(move |mut places| {
+            places.sort_by(|a, b| b.0.cmp(&a.0));
+            places.dedup_by_key(|place| place.0);
+            let mut damaged = text.to_string();
+            for (token, piece, with_bracket) in places {
+                let (start, end) =
+                    (token_starts[token] + usize::from(!with_bracket), token_starts[token + 1]);
+                damaged.replace_range(start..end, PIECES[piece]);
+            }
+            damaged
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_in_the_files_the_answer_is_a_configuration_or_mistakes(
+            ws in damaged(WS),
+            lapps in damaged(LAPPS),
+        ) {
+            match from_texts(Path::new("/home"), &ws, &lapps, &|_| Source::Apps) {
+                Ok(config) => {
+                    prop_assert!(config.services.iter().all(|s| s.outgoing_limit >= s.outgoing_high_water));
+                    prop_assert!(!config.memory_bound().to_string().is_empty());
+                }
+                Err(mistakes) => {
+                    prop_assert!(!mistakes.0.is_empty());
+                    for mistake in &mistakes.0 {
+                        prop_assert!(mistake.line.is_some_and(|line| line >= 1), "{mistake}");
+                        prop_assert!(!mistake.to_string().contains('\n'), "{mistake}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -197,9 +197,10 @@ impl<'d> Section<'d> {
             .collect()
     }
 
-    /// Reports that a key is missing; its line is that of the object where it should stand.
-    pub(super) fn missing(&self, key: &Key, why: &str) {
-        let at = self.node.as_ref().map(|node| node.value.start());
+    /// Reports that a key is missing; its line is that of the object where it should stand, or if that is not there either, of
+    /// the key that makes it necessary.
+    pub(super) fn missing(&self, key: &Key, why: &str, because: Option<&Node<'_>>) {
+        let at = self.node.as_ref().or(because).map(|node| node.value.start());
         let mut mistake = self.document.mistake(at, &join(&self.path, key.name), format!("missing; {why}"));
         mistake.allowed = allowed(&key.kind);
         self.document.report(mistake);
@@ -225,7 +226,11 @@ impl<'d> Section<'d> {
     fn report_unknown(&self, keys: &'static [Key]) {
         let Some(node) = &self.node else { return };
         let Some(object) = node.object() else {
-            node.wrong(format!("is {}", node.type_name()), "allowed is an object");
+            let known = names(keys);
+            node.wrong(
+                format!("is {}", node.type_name()),
+                format!("allowed is an object with the keys {known}"),
+            );
             return;
         };
         for property in &object.properties {
@@ -245,11 +250,14 @@ impl<'d> Section<'d> {
         } else if let Some(near) = nearest(name, keys.iter().map(|key| key.name)) {
             mistake.nearest = Some(near.to_string());
         } else {
-            let known = keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ");
-            mistake.allowed = format!("known here: {known}");
+            mistake.allowed = format!("the keys known here are {}", names(keys));
         }
         self.document.report(mistake);
     }
+}
+
+fn names(keys: &'static [Key]) -> String {
+    keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
 }
 
 /// Where a key of this name would be right, in words.

@@ -95,7 +95,7 @@ fn tls(file: &Section<'_>, home: &Path) -> Option<Tls> {
     }
     for (key, path) in [(&keys::CERT, &certificate), (&keys::CERT_KEY, &key)] {
         if path.is_none() && section.node(key).is_none() {
-            section.missing(key, "tls is true and needs it");
+            section.missing(key, "tls is true and needs it", file.node(&keys::TLS).as_ref());
         }
     }
     Some(Tls { certificate: certificate?, key: key?, ca, minimum, client_minimum })

@@ -125,7 +125,7 @@ fn request_target(section: &Section<'_>, placement: Placement) -> String {
     }
     let Some((target, node)) = written else {
         if section.node(&keys::REQUEST_TARGET).is_none() {
-            section.missing(&keys::REQUEST_TARGET, "clients ask for the service by it");
+            section.missing(&keys::REQUEST_TARGET, "clients ask for the service by it", None);
         }
         return String::new();
     };
