@@ -1,1 +1,25 @@
-//! lapps-bench
+//! A load client for LAppS and for the bare echo it is compared with, and what reads a server's CPU and memory.
+//!
+//! The binary `lapps-bench` is a thin layer over these modules; tests use them directly.
+
+pub mod bare;
+pub mod connection;
+pub mod descriptors;
+pub mod echo;
+pub mod failure;
+pub mod framer;
+pub mod idle;
+pub mod meter;
+pub mod pattern;
+pub mod pool;
+pub mod process;
+pub mod random;
+pub mod report;
+pub mod schedule;
+pub mod target;
+pub mod tls;
+pub mod transport;
+pub mod url;
+pub mod verifier;
+
+pub use failure::Failure;

@@ -1,0 +1,210 @@
+//! The command line of `lapps-bench`.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, value_parser};
+use lapps_bench::bare::BareEcho;
+use lapps_bench::echo::{self, EchoPlan};
+use lapps_bench::failure::Failure;
+use lapps_bench::idle::{self, IdlePlan};
+use lapps_bench::target::Target;
+use lapps_bench::tls::Trust;
+use lapps_bench::url::Url;
+use lapps_bench::{descriptors, report};
+use lapps_parser::OpCode;
+
+/// Load client, idle-memory probe and bare echo baseline for LAppS.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Send messages to an echo server, check every byte, report throughput, latency and the server's CPU time.
+    Echo(EchoArgs),
+    /// Open connections that say nothing and report what each costs the server in resident memory.
+    Idle(IdleArgs),
+    /// Serve the baseline: a TCP echo that does nothing else.
+    BareEcho(BareArgs),
+}
+
+#[derive(Args)]
+struct EchoArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Connections.
+    #[arg(long, value_name = "N", default_value_t = 240, value_parser = value_parser!(u32).range(1..))]
+    connections: u32,
+    /// Bytes in each message.
+    #[arg(long, value_name = "BYTES", default_value_t = 128)]
+    payload: usize,
+    /// Messages that each connection keeps under way.
+    #[arg(long, value_name = "D", default_value_t = 1, value_parser = value_parser!(u32).range(1..))]
+    depth: u32,
+    /// Length of the measurement.
+    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
+    seconds: Duration,
+    /// Load before the measurement, which does not count.
+    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
+    warmup: Duration,
+    /// Messages per second over all connections, on a fixed schedule; latency counts from the scheduled time.
+    #[arg(long, value_name = "MESSAGES_PER_SECOND", value_parser = value_parser!(u64).range(1..))]
+    rate: Option<u64>,
+    /// The server's process id, to report its CPU time and memory.
+    #[arg(long)]
+    pid: Option<u32>,
+    /// Send text messages.
+    #[arg(long, conflicts_with = "binary")]
+    text: bool,
+    /// Send binary messages (the default).
+    #[arg(long)]
+    binary: bool,
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct IdleArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Connections.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = value_parser!(u32).range(1..))]
+    connections: u32,
+    /// How long to hold them before memory is read.
+    #[arg(long, value_name = "S", default_value = "0", value_parser = seconds)]
+    seconds: Duration,
+    /// The server's process id.
+    #[arg(long)]
+    pid: u32,
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct BareArgs {
+    /// Port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+}
+
+#[derive(Args)]
+struct ServerArgs {
+    /// ws://, wss:// or tcp:// (the payload alone, for the bare echo).
+    url: String,
+    /// PEM file with the certificate to trust for wss://.
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    ca: Option<PathBuf>,
+    /// Trust every certificate.
+    #[arg(long)]
+    insecure: bool,
+    /// How long the server may stand still before the run is given up.
+    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
+    stall: Duration,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Echo(args) => run_echo(&args),
+        Command::Idle(args) => run_idle(&args),
+        Command::BareEcho(args) => run_bare_echo(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("lapps-bench: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_echo(args: &EchoArgs) -> Result<(), Failure> {
+    descriptors::raise(args.connections)?;
+    let plan = EchoPlan {
+        target: args.server.find()?,
+        connections: args.connections,
+        payload: args.payload,
+        depth: args.depth,
+        opcode: if args.text { OpCode::Text } else { OpCode::Binary },
+        warm_up: args.warmup,
+        duration: args.seconds,
+        rate: args.rate,
+        pid: args.pid,
+        stall: args.server.stall,
+    };
+    let result = echo::run(&plan, &mut |progress| {
+        if let Some(line) = report::progress_line(&plan, progress) {
+            eprintln!("{line}");
+        }
+    })?;
+    print(&if args.json {
+        format!("{}\n", report::echo_json(&plan, &result))
+    } else {
+        report::echo_text(&plan, &result)
+    })
+}
+
+fn run_idle(args: &IdleArgs) -> Result<(), Failure> {
+    descriptors::raise(args.connections)?;
+    let plan = IdlePlan {
+        target: args.server.find()?,
+        connections: args.connections,
+        hold: args.seconds,
+        pid: args.pid,
+        stall: args.server.stall,
+    };
+    let mut told = std::time::Instant::now();
+    let result = idle::run(&plan, &mut |open| {
+        if open == plan.connections || told.elapsed() >= Duration::from_secs(1) {
+            told = std::time::Instant::now();
+            eprintln!("{open} of {} connections are open", plan.connections);
+        }
+    })?;
+    print(&if args.json {
+        format!("{}\n", report::idle_json(&plan, &result))
+    } else {
+        report::idle_text(&plan, &result)
+    })
+}
+
+fn run_bare_echo(args: &BareArgs) -> Result<(), Failure> {
+    let mut server = BareEcho::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)))?;
+    print(&format!("listening on tcp://{}\n", server.address()?))?;
+    server.serve()
+}
+
+impl ServerArgs {
+    fn find(&self) -> Result<Target, Failure> {
+        let trust = match (&self.ca, self.insecure) {
+            (Some(path), _) => Some(Trust::Authority(path)),
+            (None, true) => Some(Trust::Anybody),
+            (None, false) => None,
+        };
+        Target::find(Url::parse(&self.url)?, trust)
+    }
+}
+
+/// Seconds, also with a fraction.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds is wanted".to_owned())?;
+    // A day is more than any run needs and far from every overflow.
+    if !(0.0..=86_400.0).contains(&seconds) {
+        return Err("0 to 86400 seconds are possible".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::system("write to standard output", error))
+}
