@@ -1,1 +1,26 @@
-//! LAppS as a library.
+//! LAppS: a Lua application server over WebSockets.
+//!
+//! [`config`] reads what is configured, [`server`] starts and stops it. The rest is the engine; `ARCHITECTURE.md` has
+//! the map.
+
+pub mod config;
+pub mod dev_cert;
+mod engine;
+mod net;
+pub mod server;
+pub mod services;
+mod sys;
+
+use std::path::Path;
+
+/// One line that says which build this is: version, CPU, LuaJIT.
+pub fn build() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!("lapps {version} ({} build, {})", sys::cpu::built_for(), lapps_lua::reactive::luajit_version())
+}
+
+/// Sets the environment variable by which services find the directory of all services. To be called before any thread is
+/// started.
+pub fn export_apps_dir(directory: &Path) {
+    sys::environment::set_apps_dir(directory);
+}

@@ -1,2 +1,181 @@
-//! lapps
-fn main() {}
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use lapps::config::{self, Config, Placement, Places, Protocol};
+use lapps::dev_cert;
+use lapps::server::{Outcome, Server};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// A Lua application server over WebSockets.
+///
+/// Without a configuration it runs the built-in demo on 127.0.0.1:5083.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server (the default).
+    Run(RunArguments),
+    /// Check the configuration, print the memory it can use, and start nothing.
+    Check(PlaceArguments),
+    /// Make a self-signed certificate for localhost: DIR/cert.pem and DIR/key.pem.
+    DevCert {
+        /// The directory to write to; it is made if need be.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct RunArguments {
+    #[command(flatten)]
+    place: PlaceArguments,
+    /// Listen on this port instead of the configured one; 0 = any free one.
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+#[derive(Args)]
+struct PlaceArguments {
+    /// The home directory: services in DIR/apps, configuration in DIR/etc/conf. Without it LAPPS_HOME and LAPPS_CONF_DIR
+    /// say where, then /opt/lapps counts.
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Use the built-in demo, whatever is configured.
+    #[arg(long, conflicts_with = "home")]
+    demo: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        None => run(&arguments.run),
+        Some(Command::Run(arguments)) => run(&arguments),
+        Some(Command::Check(place)) => check(&place),
+        Some(Command::DevCert { directory }) => make_certificate(&directory),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lapps: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn configure(place: &PlaceArguments) -> Result<(Config, Option<Places>), String> {
+    let places =
+        if place.demo { None } else { Places::find(place.home.as_deref(), &|name| std::env::var_os(name)) };
+    let config = match &places {
+        Some(places) => config::load(places).map_err(|mistakes| mistakes.to_string())?,
+        None => config::demo(),
+    };
+    Ok((config, places))
+}
+
+fn check(place: &PlaceArguments) -> Result<(), String> {
+    let (config, places) = configure(place)?;
+    match places {
+        Some(places) => {
+            println!("{} and {}: no mistakes", places.ws_file.display(), places.lapps_file.display())
+        }
+        None => println!("no configuration: the built-in demo"),
+    }
+    println!("{}", config.memory_bound());
+    Ok(())
+}
+
+fn make_certificate(directory: &std::path::Path) -> Result<(), String> {
+    let pair = dev_cert::make(directory).map_err(|error| error.to_string())?;
+    println!("wrote {} and {}", pair.certificate.display(), pair.key.display());
+    println!(
+        "in ws.json: \"tls\": true, \"tls_certificates\": {{ \"cert\": {:?}, \"key\": {:?} }}",
+        pair.certificate, pair.key
+    );
+    Ok(())
+}
+
+fn run(arguments: &RunArguments) -> Result<(), String> {
+    let (mut config, places) = configure(&arguments.place)?;
+    if let Some(port) = arguments.port {
+        config.listen.port = port;
+    }
+    lapps::export_apps_dir(&config.directories.applications);
+    let filter = tracing_subscriber::EnvFilter::try_from_env("LAPPS_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours).with_env_filter(filter).init();
+
+    let scheme = if config.tls.is_some() { "wss" } else { "ws" };
+    let demo = config.demo;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP])
+        .map_err(|error| format!("cannot handle signals: {error}"))?;
+    println!("{}", lapps::build());
+    match &places {
+        Some(places) => {
+            println!("home {} (configuration in {})", places.home.display(), places.conf_dir.display())
+        }
+        None => println!("no configuration: this is the built-in demo"),
+    }
+    let server = Server::start(config).map_err(|error| error.to_string())?;
+    print_state(&server);
+    println!("listening on {scheme}://{}", server.address());
+    if demo {
+        println!("open http://{}/ in a browser; Ctrl-C stops the server", server.address());
+    }
+    let stopper = server.stopper();
+    std::thread::spawn(move || {
+        let mut stopping = false;
+        for signal in signals.forever() {
+            if signal == SIGHUP {
+                tracing::info!("SIGHUP: nothing to read again");
+            } else if stopping {
+                eprintln!("lapps: second signal, exiting at once");
+                std::process::exit(1);
+            } else {
+                stopping = true;
+                tracing::info!("stopping: onShutdown, close 1001; a second signal ends it at once");
+                stopper.stop();
+            }
+        }
+    });
+    server.wait()?;
+    println!("stopped");
+    Ok(())
+}
+
+fn print_state(server: &Server) {
+    let pins: Vec<String> = server
+        .pins()
+        .iter()
+        .map(|pin| pin.map_or_else(|| "any".to_owned(), |core| core.to_string()))
+        .collect();
+    println!("{} I/O workers on cores {}", pins.len(), pins.join(" "));
+    for (service, outcome) in server.services() {
+        let placement = match service.placement {
+            Placement::Worker => format!("worker ({} co-located instances)", pins.len()),
+            Placement::Dedicated(count) => format!("dedicated ({count} instances)"),
+            Placement::Standalone(count) => format!("standalone ({count} instances)"),
+        };
+        let protocol = match service.protocol {
+            Protocol::Raw => "raw",
+            Protocol::Lapps => "LAppS",
+        };
+        let state = match outcome {
+            Outcome::Running => "running",
+            Outcome::NotStarted => "not started (auto_start is false)",
+            Outcome::Failed(_) => "FAILED, see the log",
+        };
+        println!("service {} at {}, {protocol}, {placement}: {state}", service.name, service.request_target);
+    }
+}

@@ -1,0 +1,118 @@
+//! A worker's line to one dedicated instance: letters out, and who waits for room.
+
+use std::collections::VecDeque;
+
+use lapps_lua::port::ConnId;
+use lapps_parser::frame::OpCode;
+
+use super::mail::Letter;
+use super::mailbox::Postbox;
+use super::slab::Key;
+
+/// The worker's end of the ring to one instance.
+pub(crate) struct Link {
+    post: Postbox<Letter>,
+    /// Letters were put in since the instance was last notified.
+    fresh: bool,
+    /// Ended connections that found no room: at most one entry per connection, and no message passes them.
+    ended: VecDeque<ConnId>,
+    /// Connections that are not read because the ring is full.
+    waiting: Vec<Key>,
+}
+
+impl Link {
+    pub(crate) fn new(post: Postbox<Letter>) -> Link {
+        Link { post, fresh: false, ended: VecDeque::new(), waiting: Vec::new() }
+    }
+
+    /// True when the next message will be taken.
+    pub(crate) fn has_room(&mut self) -> bool {
+        self.ended.is_empty() && self.post.has_room()
+    }
+
+    /// Passes on a message; [`Link::has_room`] was true.
+    pub(crate) fn message(&mut self, conn: ConnId, opcode: OpCode, payload: &[u8]) {
+        let put = self.post.put(Letter::Message { conn, opcode, payload: payload.into() });
+        debug_assert!(put.is_ok(), "has_room was asked");
+        self.fresh = true;
+    }
+
+    /// Passes on, now or later, that a connection has ended.
+    pub(crate) fn disconnected(&mut self, conn: ConnId) {
+        self.ended.push_back(conn);
+        self.deliver_ended();
+    }
+
+    /// Remembers a connection that found the ring full.
+    pub(crate) fn wait(&mut self, key: Key) {
+        self.waiting.push(key);
+    }
+
+    /// To be called once a turn: passes on what waits, moves the connections that may be read again to `ready`, and
+    /// wakes the instance if there is something new for it.
+    pub(crate) fn turn(&mut self, ready: &mut Vec<Key>) {
+        self.deliver_ended();
+        let starves = !self.ended.is_empty() || !self.waiting.is_empty();
+        if starves && (self.has_room() || !self.post.starve()) {
+            // Room came back, perhaps while we asked to be told.
+            self.deliver_ended();
+            ready.append(&mut self.waiting);
+        }
+        self.notify();
+    }
+
+    /// Wakes the instance if there is something new for it.
+    pub(crate) fn notify(&mut self) {
+        if self.fresh {
+            self.fresh = false;
+            self.post.notify();
+        }
+    }
+
+    /// True when the instance has been told of every ended connection.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.ended.is_empty()
+    }
+
+    fn deliver_ended(&mut self) {
+        while let Some(conn) = self.ended.front() {
+            if self.post.put(Letter::Disconnected(*conn)).is_err() {
+                break;
+            }
+            self.ended.pop_front();
+            self.fresh = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::mailbox::{Mailbox, RING_LETTERS};
+    use crate::engine::wake::Wake;
+
+    #[test]
+    fn an_ended_connection_is_told_once_and_after_its_messages_even_when_the_ring_is_full() {
+        let mut mailbox = Mailbox::new(Arc::new(Wake::thread()));
+        let mut link = Link::new(mailbox.sender(&Arc::new(Wake::thread())));
+        let conn = ConnId::new(0, 1, 1);
+        let mut ready = Vec::new();
+        while link.has_room() {
+            link.message(conn, OpCode::Text, b"x");
+        }
+        link.disconnected(conn);
+        link.wait(Key { slot: 2, generation: 1 });
+        link.turn(&mut ready);
+        assert!(ready.is_empty() && !link.is_settled());
+        for _ in 0..RING_LETTERS {
+            assert!(matches!(mailbox.take(0), Some(Letter::Message { .. })));
+        }
+        link.turn(&mut ready);
+        assert_eq!(ready.len(), 1);
+        assert!(link.is_settled());
+        assert!(matches!(mailbox.take(0), Some(Letter::Disconnected(ended)) if ended == conn));
+        assert!(mailbox.take(0).is_none());
+    }
+}

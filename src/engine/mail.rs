@@ -1,0 +1,68 @@
+//! All that one thread may say to another, as plain data.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use lapps_lua::port::{Command, ConnId};
+use lapps_parser::close::CloseCode;
+use lapps_parser::frame::OpCode;
+use mio::net::TcpStream;
+
+use super::mailbox::Weigh;
+
+/// What another thread says to a worker.
+pub(crate) enum Mail {
+    /// A listener has accepted a connection for this worker.
+    Accepted(TcpStream, SocketAddr),
+    /// A service elsewhere sends a message to a connection of this worker.
+    Send { conn: ConnId, opcode: OpCode, payload: Box<[u8]> },
+    /// A service elsewhere closes a connection of this worker.
+    Close { conn: ConnId, code: CloseCode, reason: Box<str> },
+    /// Load and start the co-located instance of this service.
+    Start { service: usize },
+    /// Nothing new will come: call `onShutdown` of every co-located instance.
+    Stop,
+    /// Close every connection with 1001, and end when all are gone, or at the deadline.
+    Drain { deadline: Instant },
+}
+
+impl Mail {
+    /// The mail that carries `command` to the worker of its connection.
+    pub(crate) fn from_command(command: Command<'_>) -> Mail {
+        match command {
+            Command::Send { conn, opcode, payload } => Mail::Send { conn, opcode, payload: payload.into() },
+            Command::Close { conn, code, reason } => Mail::Close { conn, code, reason: reason.into() },
+        }
+    }
+}
+
+impl Weigh for Mail {
+    fn weight(&self) -> usize {
+        match self {
+            Mail::Send { payload, .. } => payload.len(),
+            Mail::Close { reason, .. } => reason.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// What is said to a dedicated instance.
+pub(crate) enum Letter {
+    /// A message of a connection that this instance serves.
+    Message { conn: ConnId, opcode: OpCode, payload: Box<[u8]> },
+    /// A connection that this instance serves has ended.
+    Disconnected(ConnId),
+    /// The server stops: call `onShutdown`.
+    Stop,
+    /// All workers have ended: nothing comes any more.
+    Exit,
+}
+
+impl Weigh for Letter {
+    fn weight(&self) -> usize {
+        match self {
+            Letter::Message { payload, .. } => payload.len(),
+            _ => 0,
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! A thread's mailbox: one bounded ring per sender, one wake-up for all of them, and a wake-up back when there is room.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+
+use super::spsc::{self, Consumer, Producer};
+use super::wake::Wake;
+
+/// Letters that one ring holds.
+pub(crate) const RING_LETTERS: usize = 1024;
+
+/// Bytes of payload that may lie in one ring before it counts as full. The letter that goes over it is still taken.
+pub(crate) const RING_BYTES: u64 = 4 * 1024 * 1024;
+
+/// How many bytes a letter owns besides itself.
+pub(crate) trait Weigh {
+    fn weight(&self) -> usize;
+}
+
+/// The reading end: all that other threads may say to this one.
+pub(crate) struct Mailbox<T: Send + Weigh> {
+    senders: Vec<Sender<T>>,
+    wake: Arc<Wake>,
+}
+
+struct Sender<T: Send> {
+    ring: Consumer<T>,
+    back: Arc<Back>,
+    /// The sender's own wake-up.
+    wake: Arc<Wake>,
+    /// Always equal to `back.taken`: only this end adds to it.
+    taken: u64,
+}
+
+/// What the reader tells a sender.
+#[derive(Default)]
+struct Back {
+    /// Bytes taken out since the beginning.
+    taken: AtomicU64,
+    /// The sender found no room and wants to be woken when there is some.
+    starving: AtomicBool,
+}
+
+impl<T: Send + Weigh> Mailbox<T> {
+    /// A mailbox without senders.
+    pub(crate) fn new(wake: Arc<Wake>) -> Mailbox<T> {
+        Mailbox { senders: Vec::new(), wake }
+    }
+
+    /// Adds a sender, which `wake` wakes.
+    pub(crate) fn sender(&mut self, wake: &Arc<Wake>) -> Postbox<T> {
+        let (producer, consumer) = spsc::ring(RING_LETTERS);
+        let back = Arc::new(Back::default());
+        self.senders.push(Sender {
+            ring: consumer,
+            back: Arc::clone(&back),
+            wake: Arc::clone(wake),
+            taken: 0,
+        });
+        Postbox { ring: producer, back, sent: 0, reader: Arc::clone(&self.wake), own: Arc::clone(wake) }
+    }
+
+    /// Number of senders.
+    pub(crate) fn senders(&self) -> usize {
+        self.senders.len()
+    }
+
+    /// Takes the next letter of one sender.
+    pub(crate) fn take(&mut self, sender: usize) -> Option<T> {
+        let sender = &mut self.senders[sender];
+        let letter = sender.ring.pop()?;
+        let weight = letter.weight() as u64;
+        if weight > 0 {
+            sender.taken += weight;
+            // Only a figure; the ring's own indices order the letters.
+            sender.back.taken.store(sender.taken, Ordering::Relaxed);
+        }
+        Some(letter)
+    }
+
+    /// To be called after a batch was taken from `sender`: wakes it if it waits for room.
+    pub(crate) fn settle(&mut self, sender: usize) {
+        let sender = &self.senders[sender];
+        // Dekker with `Postbox::starve`: either we see the flag or the sender sees the room.
+        fence(Ordering::SeqCst);
+        if sender.back.starving.load(Ordering::Relaxed) && sender.back.starving.swap(false, Ordering::Relaxed)
+        {
+            sender.wake.notify();
+        }
+    }
+
+    /// True when no sender has anything for us at this moment.
+    pub(crate) fn is_empty(&mut self) -> bool {
+        self.senders.iter_mut().all(|sender| sender.ring.is_empty())
+    }
+
+    /// The wake-up of this thread.
+    pub(crate) fn wake(&self) -> &Arc<Wake> {
+        &self.wake
+    }
+}
+
+/// The writing end of one sender.
+pub(crate) struct Postbox<T: Send + Weigh> {
+    ring: Producer<T>,
+    back: Arc<Back>,
+    /// Bytes put in since the beginning.
+    sent: u64,
+    reader: Arc<Wake>,
+    own: Arc<Wake>,
+}
+
+impl<T: Send + Weigh> Postbox<T> {
+    /// Puts a letter in, or gives it back when this sender's ring is full. Nobody is woken: call [`Postbox::notify`]
+    /// after the last letter of a batch.
+    pub(crate) fn put(&mut self, letter: T) -> Result<(), T> {
+        if !self.has_room() {
+            return Err(letter);
+        }
+        let weight = letter.weight() as u64;
+        self.ring.push(letter)?;
+        self.sent += weight;
+        Ok(())
+    }
+
+    /// True when the next `put` will succeed.
+    pub(crate) fn has_room(&mut self) -> bool {
+        self.sent - self.back.taken.load(Ordering::Relaxed) < RING_BYTES && self.ring.has_room()
+    }
+
+    /// Asks to be woken when there is room; false if there is room already.
+    pub(crate) fn starve(&mut self) -> bool {
+        self.back.starving.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if self.has_room() {
+            self.back.starving.store(false, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+
+    /// Wakes the reader if it sleeps.
+    pub(crate) fn notify(&self) {
+        self.reader.notify();
+    }
+
+    /// Puts a letter in and wakes the reader; waits while the ring is full. Only for threads that park, and only towards
+    /// a reader that never waits for the caller: an instance may wait for a worker, a worker waits for nobody.
+    pub(crate) fn send(&mut self, letter: T) {
+        let mut letter = letter;
+        while let Err(back) = self.put(letter) {
+            letter = back;
+            self.reader.notify();
+            self.own.prepare();
+            if self.starve() {
+                std::thread::park();
+            }
+            self.own.awake();
+        }
+        self.reader.notify();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Weigh for u32 {
+        fn weight(&self) -> usize {
+            0
+        }
+    }
+
+    impl Weigh for Vec<u8> {
+        fn weight(&self) -> usize {
+            self.len()
+        }
+    }
+
+    fn mailbox<T: Send + Weigh>() -> Mailbox<T> {
+        Mailbox::new(Arc::new(Wake::thread()))
+    }
+
+    #[test]
+    fn each_sender_has_its_own_bound() {
+        let mut mailbox = mailbox();
+        let wake = Arc::new(Wake::thread());
+        let mut a = mailbox.sender(&wake);
+        let mut b = mailbox.sender(&wake);
+        for n in 0..RING_LETTERS as u32 {
+            a.put(n).unwrap();
+        }
+        assert_eq!(a.put(7), Err(7));
+        b.put(4).unwrap();
+        assert!(!mailbox.is_empty());
+        assert_eq!((mailbox.take(0), mailbox.take(1), mailbox.take(1)), (Some(0), Some(4), None));
+        assert!(a.has_room());
+    }
+
+    #[test]
+    fn bytes_count_too_but_one_large_letter_always_goes() {
+        let mut mailbox = mailbox();
+        let mut sender = mailbox.sender(&Arc::new(Wake::thread()));
+        sender.put(vec![0; 2 * RING_BYTES as usize]).unwrap();
+        assert!(sender.put(vec![1]).is_err());
+        mailbox.take(0).unwrap();
+        sender.put(vec![1]).unwrap();
+    }
+
+    #[test]
+    fn no_wake_up_is_lost_in_either_direction() {
+        let mut mailbox = mailbox::<u32>();
+        let wake = Arc::new(Wake::thread());
+        let mut sender = mailbox.sender(&wake);
+        let count = 50_000;
+        let reader = std::thread::spawn(move || {
+            mailbox.wake().adopt();
+            let mut expected = 0;
+            while expected < count {
+                while let Some(letter) = mailbox.take(0) {
+                    assert_eq!(letter, expected);
+                    expected += 1;
+                }
+                mailbox.settle(0);
+                mailbox.wake().prepare();
+                if mailbox.is_empty() && expected < count {
+                    std::thread::park();
+                }
+                mailbox.wake().awake();
+            }
+        });
+        wake.adopt();
+        for n in 0..count {
+            sender.send(n);
+        }
+        // Ends only if no wake-up was lost.
+        reader.join().unwrap();
+    }
+}

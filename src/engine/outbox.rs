@@ -1,0 +1,377 @@
+//! All that a worker's connections have still to send: where services' commands arrive.
+
+use std::sync::Arc;
+
+use lapps_lua::port::{Answer, Command, ConnId, Port};
+use lapps_parser::close::{self, CloseCode};
+use lapps_parser::frame::{self, MAX_HEADER_LEN, OpCode};
+
+use super::mail::Mail;
+use super::mailbox::Postbox;
+use super::presence::Presence;
+use super::slab::Key;
+use crate::net::write_queue::{Buffers, WriteQueue};
+
+/// Payload bytes of one frame where `auto_fragment` is on: what fits into a segment of an Ethernet frame.
+const FRAGMENT: usize = 1392;
+
+/// Rows per chunk; chunks never move.
+const CHUNK: usize = 256;
+
+/// The outgoing half of every connection of one worker, by slot. The incoming half is elsewhere, so that a service can
+/// send while a message that is still borrowed from its connection is being delivered.
+pub(crate) struct Outbox {
+    worker: u8,
+    chunks: Vec<Box<[Output]>>,
+    /// Slots whose output has changed and that were not flushed since.
+    dirty: Vec<u32>,
+    pub(crate) buffers: Buffers,
+    /// To the other workers, by number; `None` at our own.
+    posts: Vec<Option<Postbox<Mail>>>,
+    /// Of all workers, by number.
+    presence: Arc<[Presence]>,
+    /// Workers that got mail from us since they were last notified.
+    to_notify: Vec<u8>,
+    auto_fragment: bool,
+}
+
+/// The outgoing half of one connection.
+#[derive(Default)]
+pub(crate) struct Output {
+    pub(crate) queue: WriteQueue,
+    /// Of the connection in this slot; 0 when there is none.
+    generation: u32,
+    /// Bytes that may wait before the connection is given up.
+    limit: usize,
+    /// The upgrade was answered with 101 and no close frame was sent: services may send.
+    open: bool,
+    /// A close frame is in the queue or on the wire: nothing may follow it (RFC 6455 5.5.1).
+    pub(crate) close_sent: bool,
+    /// More than `limit` waited. Sticky: whatever waits is dropped, and the connection with it.
+    pub(crate) full: bool,
+    /// The socket took no more; it says when it does.
+    pub(crate) blocked: bool,
+    dirty: bool,
+}
+
+impl Outbox {
+    pub(crate) fn new(
+        worker: u8,
+        presence: Arc<[Presence]>,
+        posts: Vec<Option<Postbox<Mail>>>,
+        auto_fragment: bool,
+    ) -> Outbox {
+        Outbox {
+            worker,
+            chunks: Vec::new(),
+            dirty: Vec::new(),
+            buffers: Buffers::default(),
+            posts,
+            presence,
+            to_notify: Vec::new(),
+            auto_fragment,
+        }
+    }
+
+    /// The number by which services know the connection with this key.
+    pub(crate) fn id(&self, key: Key) -> ConnId {
+        ConnId::new(self.worker, key.slot, key.generation)
+    }
+
+    /// Makes the row of a new connection.
+    pub(crate) fn add(&mut self, key: Key) {
+        while self.chunks.len() * CHUNK <= key.slot as usize {
+            self.chunks.push((0..CHUNK).map(|_| Output::default()).collect());
+        }
+        *self.row(key) = Output { generation: key.generation, ..Output::default() };
+    }
+
+    /// Lets services send to the connection: the upgrade is answered.
+    pub(crate) fn open(&mut self, key: Key, limit: usize) {
+        self.presence[usize::from(self.worker)].arrive(self.id(key));
+        let row = self.row(key);
+        row.open = true;
+        row.limit = limit;
+    }
+
+    /// Lets nobody send any more. What waits is still sent.
+    pub(crate) fn shut(&mut self, key: Key) {
+        self.presence[usize::from(self.worker)].leave(self.id(key));
+        self.row(key).open = false;
+    }
+
+    /// Forgets the connection and what waits for it.
+    pub(crate) fn remove(&mut self, key: Key) {
+        self.shut(key);
+        let row = row_of(&mut self.chunks, key.slot);
+        row.queue.clear(&mut self.buffers);
+        *row = Output::default();
+    }
+
+    /// The outgoing half of a connection that is there.
+    pub(crate) fn row(&mut self, key: Key) -> &mut Output {
+        row_of(&mut self.chunks, key.slot)
+    }
+
+    /// The outgoing half together with the stock of buffers, for a write.
+    pub(crate) fn row_and_buffers(&mut self, key: Key) -> (&mut Output, &mut Buffers) {
+        let row = row_of(&mut self.chunks, key.slot);
+        row.dirty = false;
+        (row, &mut self.buffers)
+    }
+
+    /// True while services may send.
+    pub(crate) fn is_open(&self, key: Key) -> bool {
+        let output = &self.chunks[key.slot as usize / CHUNK][key.slot as usize % CHUNK];
+        output.open && output.generation == key.generation
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn waiting(&self, key: Key) -> usize {
+        self.chunks[key.slot as usize / CHUNK][key.slot as usize % CHUNK].queue.len()
+    }
+
+    /// Appends bytes that are no frame: an HTTP response.
+    pub(crate) fn append(&mut self, key: Key, write: impl FnOnce(&mut Vec<u8>)) {
+        let row = row_of(&mut self.chunks, key.slot);
+        row.queue.append(&mut self.buffers, 0, write);
+        self.touch(key.slot);
+    }
+
+    /// Answers a ping.
+    pub(crate) fn pong(&mut self, key: Key, payload: &[u8]) {
+        let row = row_of(&mut self.chunks, key.slot);
+        if !row.close_sent {
+            let mut pong = [0; MAX_HEADER_LEN + 125];
+            let header = frame::FrameHeader::unmasked(OpCode::Pong, payload.len()).encode();
+            let end = header.len() + payload.len();
+            pong[..header.len()].copy_from_slice(&header);
+            pong[header.len()..end].copy_from_slice(payload);
+            row.queue.append_pong(&mut self.buffers, row.blocked, &pong[..end]);
+            self.touch(key.slot);
+        }
+    }
+
+    /// Asks whether the peer is still there.
+    pub(crate) fn ping(&mut self, key: Key) {
+        let row = row_of(&mut self.chunks, key.slot);
+        if !row.close_sent {
+            row.queue.append(&mut self.buffers, 2, |out| frame::write_frame(out, true, OpCode::Ping, &[]));
+            self.touch(key.slot);
+        }
+    }
+
+    /// Sends a close frame, the last thing that is sent; `None` sends one without a code. Does nothing the second time.
+    pub(crate) fn close(&mut self, key: Key, code: Option<CloseCode>, reason: &str) {
+        self.shut(key);
+        let row = row_of(&mut self.chunks, key.slot);
+        if !row.close_sent {
+            row.close_sent = true;
+            row.queue.append(&mut self.buffers, 32, |out| {
+                let mut payload = Vec::new();
+                if let Some(code) = code {
+                    close::write_payload(&mut payload, code, reason);
+                }
+                frame::write_frame(out, true, OpCode::Close, &payload);
+            });
+            self.touch(key.slot);
+        }
+    }
+
+    /// The connections whose output has changed since they were flushed.
+    pub(crate) fn take_dirty(&mut self, keys: &mut Vec<Key>) {
+        for slot in self.dirty.drain(..) {
+            let row = row_of(&mut self.chunks, slot);
+            if row.dirty {
+                row.dirty = false;
+                keys.push(Key { slot, generation: row.generation });
+            }
+        }
+    }
+
+    /// Wakes the workers that got mail from us.
+    pub(crate) fn notify(&mut self) {
+        for worker in self.to_notify.drain(..) {
+            if let Some(post) = &self.posts[usize::from(worker)] {
+                post.notify();
+            }
+        }
+    }
+
+    fn touch(&mut self, slot: u32) {
+        let row = row_of(&mut self.chunks, slot);
+        if !row.dirty {
+            row.dirty = true;
+            self.dirty.push(slot);
+        }
+    }
+
+    fn send(&mut self, conn: ConnId, opcode: OpCode, payload: &[u8]) -> Answer {
+        let slot = conn.slot();
+        let Some(row) = self
+            .chunks
+            .get_mut(slot as usize / CHUNK)
+            .map(|chunk| &mut chunk[slot as usize % CHUNK])
+            .filter(|row| row.open && row.generation == conn.generation())
+        else {
+            return Answer::Closed;
+        };
+        if row.queue.len() > row.limit {
+            row.full = true;
+            row.open = false;
+            self.presence[usize::from(self.worker)].leave(conn);
+            self.touch(slot);
+            return Answer::Full;
+        }
+        if self.auto_fragment && payload.len() >= 2 * FRAGMENT {
+            row.queue.append(&mut self.buffers, payload.len() + payload.len() / FRAGMENT * 4 + 4, |out| {
+                write_fragments(out, opcode, payload);
+            });
+        } else {
+            row.queue.append(&mut self.buffers, payload.len() + MAX_HEADER_LEN, |out| {
+                frame::write_frame(out, true, opcode, payload);
+            });
+        }
+        self.touch(slot);
+        Answer::Done
+    }
+
+    /// Hands a command to the worker that owns the connection.
+    fn forward(&mut self, command: Command<'_>) -> Answer {
+        let (conn, closes) = match command {
+            Command::Send { conn, .. } => (conn, false),
+            Command::Close { conn, .. } => (conn, true),
+        };
+        let Some(presence) = self.presence.get(usize::from(conn.worker())) else {
+            return Answer::Closed;
+        };
+        let Some(post) = &mut self.posts[usize::from(conn.worker())] else {
+            return Answer::Closed;
+        };
+        if !presence.has(conn) {
+            return Answer::Closed;
+        }
+        if post.put(Mail::from_command(command)).is_err() {
+            return Answer::Full;
+        }
+        if closes {
+            presence.leave(conn);
+        }
+        if !self.to_notify.contains(&conn.worker()) {
+            self.to_notify.push(conn.worker());
+        }
+        Answer::Done
+    }
+}
+
+impl Port for Outbox {
+    fn command(&mut self, command: Command<'_>) -> Answer {
+        match command {
+            Command::Send { conn, opcode, payload } if conn.worker() == self.worker => {
+                self.send(conn, opcode, payload)
+            }
+            Command::Close { conn, code, reason } if conn.worker() == self.worker => {
+                let key = Key { slot: conn.slot(), generation: conn.generation() };
+                if self.chunks.len() * CHUNK <= key.slot as usize || !self.is_open(key) {
+                    return Answer::Closed;
+                }
+                self.close(key, Some(code), reason);
+                Answer::Done
+            }
+            other => self.forward(other),
+        }
+    }
+}
+
+fn row_of(chunks: &mut [Box<[Output]>], slot: u32) -> &mut Output {
+    &mut chunks[slot as usize / CHUNK][slot as usize % CHUNK]
+}
+
+/// A message in frames of at most [`FRAGMENT`] bytes (RFC 6455 5.4).
+fn write_fragments(out: &mut Vec<u8>, opcode: OpCode, payload: &[u8]) {
+    let last = payload.len().div_ceil(FRAGMENT) - 1;
+    for (nth, part) in payload.chunks(FRAGMENT).enumerate() {
+        let opcode = if nth == 0 { opcode } else { OpCode::Continuation };
+        frame::write_frame(out, nth == last, opcode, part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Key = Key { slot: 300, generation: 5 };
+
+    fn outbox() -> Outbox {
+        let mut outbox = Outbox::new(0, Arc::from([Presence::new()]), vec![None], false);
+        outbox.add(KEY);
+        outbox.open(KEY, 100);
+        outbox
+    }
+
+    fn send(outbox: &mut Outbox, conn: ConnId, payload: &[u8]) -> Answer {
+        outbox.command(Command::Send { conn, opcode: OpCode::Binary, payload })
+    }
+
+    #[test]
+    fn a_command_becomes_a_frame() {
+        let mut outbox = outbox();
+        let conn = outbox.id(KEY);
+        assert_eq!(send(&mut outbox, conn, b"hello"), Answer::Done);
+        assert_eq!(outbox.row(KEY).queue.front(), b"\x82\x05hello");
+        let mut dirty = Vec::new();
+        outbox.take_dirty(&mut dirty);
+        assert_eq!(dirty, [KEY]);
+    }
+
+    #[test]
+    fn a_stale_or_invented_handle_is_closed_and_touches_nobody() {
+        let mut outbox = outbox();
+        for conn in [
+            ConnId::new(0, 300, 4),
+            ConnId::new(0, 300, 6),
+            ConnId::new(0, 301, 5),
+            ConnId::new(0, 9_999_999, 5),
+            ConnId::new(7, 300, 5),
+        ] {
+            assert_eq!(send(&mut outbox, conn, b"x"), Answer::Closed);
+            let close = Command::Close { conn, code: CloseCode::NORMAL, reason: "" };
+            assert_eq!(outbox.command(close), Answer::Closed);
+        }
+        assert!(outbox.row(KEY).queue.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_sent_after_a_close_frame() {
+        let mut outbox = outbox();
+        let conn = outbox.id(KEY);
+        let close = Command::Close { conn, code: CloseCode::NORMAL, reason: "bye" };
+        assert_eq!(outbox.command(close), Answer::Done);
+        assert_eq!(outbox.command(close), Answer::Closed);
+        assert_eq!(send(&mut outbox, conn, b"late"), Answer::Closed);
+        outbox.pong(KEY, b"late");
+        outbox.ping(KEY);
+        outbox.close(KEY, Some(CloseCode::INTERNAL), "");
+        assert_eq!(outbox.row(KEY).queue.front(), b"\x88\x05\x03\xe8bye");
+    }
+
+    #[test]
+    fn nothing_is_sent_after_the_limit_was_reached() {
+        let mut outbox = outbox();
+        let conn = outbox.id(KEY);
+        assert_eq!(send(&mut outbox, conn, &[1; 200]), Answer::Done);
+        assert_eq!(send(&mut outbox, conn, b"over"), Answer::Full);
+        assert_eq!(send(&mut outbox, conn, b"late"), Answer::Closed);
+        assert!(outbox.row(KEY).full);
+    }
+
+    #[test]
+    fn a_large_message_is_cut_where_auto_fragment_is_on() {
+        let mut out = Vec::new();
+        write_fragments(&mut out, OpCode::Text, &[b'a'; 2 * FRAGMENT + 1]);
+        assert_eq!(out.len(), 2 * (4 + FRAGMENT) + 2 + 1);
+        assert_eq!(out[0], 0x01);
+        assert_eq!(out[4 + FRAGMENT], 0x00);
+        assert_eq!(out[2 * (4 + FRAGMENT)], 0x80);
+    }
+}

@@ -1,0 +1,71 @@
+//! What all workers share of the configuration, in the units they use.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapps_parser::decoder::Limits;
+use lapps_parser::http::HeadLimits;
+use rustls::ServerConfig;
+
+use super::wheel::TICK_MS;
+use crate::config::{self, Config};
+
+/// Settings of the engine; they do not change while the server runs.
+pub(crate) struct Settings {
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) heads: HeadLimits,
+    /// For connections that have no service: nothing is a message there.
+    pub(crate) no_messages: Limits,
+    pub(crate) read_buffer: usize,
+    pub(crate) max_poll_events: usize,
+    pub(crate) max_poll_wait: Option<Duration>,
+    pub(crate) timeouts: Timeouts,
+    /// The directory of the services' code.
+    pub(crate) applications: PathBuf,
+    /// The environment's `LUA_PATH`.
+    pub(crate) lua_path: Option<String>,
+}
+
+/// Timeouts of connections, in ticks of the wheel.
+pub(crate) struct Timeouts {
+    pub(crate) handshake: u32,
+    pub(crate) ping: u32,
+    pub(crate) idle: u32,
+    pub(crate) stalled: u32,
+    pub(crate) closing: u32,
+}
+
+impl Settings {
+    pub(crate) fn new(config: &Config, tls: Option<Arc<ServerConfig>>, lua_path: Option<String>) -> Settings {
+        Settings {
+            tls,
+            heads: HeadLimits::default(),
+            no_messages: Limits { max_message: 0, max_fragments: 0 },
+            read_buffer: config.workers.read_buffer,
+            max_poll_events: config.workers.max_poll_events,
+            max_poll_wait: config.workers.max_poll_wait,
+            timeouts: Timeouts::new(&config.timeouts),
+            applications: config.directories.applications.clone(),
+            lua_path,
+        }
+    }
+}
+
+impl Timeouts {
+    fn new(timeouts: &config::Timeouts) -> Timeouts {
+        // Rounded up, and never less than a tick; a century at the most.
+        let ticks = |wait: Duration| {
+            u32::try_from(wait.as_millis().div_ceil(u128::from(TICK_MS)))
+                .unwrap_or(u32::MAX / 2)
+                .clamp(1, u32::MAX / 2)
+        };
+        Timeouts {
+            handshake: ticks(timeouts.handshake),
+            ping: ticks(timeouts.ping),
+            idle: ticks(timeouts.idle),
+            stalled: ticks(timeouts.stalled),
+            closing: ticks(timeouts.closing),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Flushing output, and the end of connections.
+
+use std::sync::atomic::Ordering;
+
+use lapps_lua::port::Event;
+use lapps_lua::reactive::Verdict;
+
+use super::{Fin, Home, Pause, Worker};
+use crate::engine::slab::Key;
+use crate::net::ended::Ended;
+use crate::net::upgrade;
+
+impl Worker {
+    /// Writes what waits, as far as the socket takes it.
+    pub(super) fn flush(&mut self, key: Key) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let (row, buffers) = self.outbox.row_and_buffers(key);
+        if row.full {
+            return self.end(key, Ended::Full);
+        }
+        if row.close_sent && conn.protocol.is_open() && !conn.awaits_close {
+            // A service has closed it: from now on the peer has little time to answer.
+            conn.awaits_close = true;
+            conn.since = self.now as u32;
+            self.schedule(key);
+            return self.flush(key);
+        }
+        if row.blocked || (row.queue.is_empty() && conn.fin != Fin::Wanted && !conn.transport.wants_write()) {
+            return;
+        }
+        let before = row.queue.len();
+        match conn.transport.write(&mut row.queue, buffers) {
+            Ok(true) => {
+                if conn.fin == Fin::Wanted {
+                    conn.transport.shutdown_write();
+                    conn.fin = Fin::Sent;
+                    if conn.eof {
+                        return self.remove(key);
+                    }
+                }
+            }
+            Ok(false) => {
+                row.blocked = true;
+                if row.queue.len() < before || conn.blocked_since == u32::MAX {
+                    conn.blocked_since = self.now as u32;
+                }
+            }
+            Err(error) => return self.end(key, Ended::Io(error.kind())),
+        }
+        if !row.blocked {
+            conn.blocked_since = u32::MAX;
+        }
+        let waiting = row.queue.len();
+        if row.blocked {
+            self.schedule(key);
+        }
+        self.let_go_on(key, waiting);
+    }
+
+    /// Lets a connection be read again whose output fell below the low mark, half of the high-water mark.
+    fn let_go_on(&mut self, key: Key, waiting: usize) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.pause == Pause::Output {
+            let low = match conn.home {
+                Home::Here { service } | Home::Dedicated { service, .. } => {
+                    self.registry.entry(usize::from(service)).service.outgoing_high_water / 2
+                }
+                Home::None => 0,
+            };
+            if waiting <= low {
+                self.ready.push(key);
+            }
+        }
+    }
+
+    /// Ends a connection: its service hears of it, the peer is told if that is possible, and it is removed at once or
+    /// when the peer has had time to read.
+    pub(super) fn end(&mut self, key: Key, why: Ended) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        tracing::debug!(conn = %self.outbox.id(key), peer = %conn.peer, "connection ended: {why}");
+        let was_closing = conn.protocol.is_closing();
+        let open = conn.protocol.is_open();
+        let answerable = conn.can_answer();
+        conn.protocol.close();
+        conn.held = Vec::new();
+        match why {
+            Ended::Full | Ended::Stalled | Ended::Undrained => {
+                conn.transport.reset_on_close();
+                return self.forget(key);
+            }
+            Ended::Io(_) | Ended::CloseUnanswered | Ended::Shutdown => return self.forget(key),
+            Ended::Eof if was_closing => {
+                // All was said on both sides, unless our side is not written yet.
+                return if conn.fin == Fin::Sent { self.forget(key) } else { self.flush(key) };
+            }
+            Ended::HandshakeTimeout | Ended::Eof if !open => return self.forget(key),
+            _ if was_closing => return self.forget(key),
+            _ => {}
+        }
+        if open {
+            if let Some(code) = why.close_code() {
+                let code = match why {
+                    Ended::ByPeer(None) => None,
+                    _ => Some(code),
+                };
+                self.outbox.close(key, code, "");
+            }
+            self.tell_service(key);
+        } else if answerable {
+            match why {
+                Ended::BadHead(error) => self.refuse(key, error.status(), &error.to_string()),
+                Ended::LateHead => self.refuse(key, 408, "the request did not come in time"),
+                _ => {}
+            }
+        }
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.fin = Fin::Wanted;
+        conn.since = self.now as u32;
+        self.schedule(key);
+        self.flush(key);
+    }
+
+    /// Tells the service, once, that a connection is over, and lets nobody send to it any more.
+    fn tell_service(&mut self, key: Key) {
+        self.outbox.shut(key);
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let id = self.outbox.id(key);
+        match std::mem::replace(&mut conn.home, Home::None) {
+            Home::None => {}
+            Home::Here { service } => {
+                if let Some(instance) = &mut self.instances[usize::from(service)]
+                    && let Verdict::Fail(failure) =
+                        instance.deliver(&mut self.outbox, Event::Disconnected(id))
+                {
+                    tracing::error!("{failure}");
+                }
+            }
+            Home::Dedicated { service, instance } => {
+                self.registry.entry(usize::from(service)).leave(usize::from(instance));
+                self.links[usize::from(instance)].disconnected(id);
+            }
+        }
+    }
+
+    /// Ends what a connection has with its service, and removes it.
+    fn forget(&mut self, key: Key) {
+        self.tell_service(key);
+        self.remove(key);
+    }
+
+    /// Removes a connection; dropping the socket closes it.
+    pub(super) fn remove(&mut self, key: Key) {
+        if let Some(mut conn) = self.conns.remove(key) {
+            self.outbox.remove(key);
+            // Closing would do it too; this keeps a duplicated descriptor from being watched for ever.
+            let _ = self.poll.registry().deregister(conn.transport.stream());
+            self.load.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn refuse(&mut self, key: Key, status: u16, reason: &str) {
+        self.outbox.append(key, |out| upgrade::write_refusal(out, status, &[], reason, false));
+    }
+}

@@ -1,0 +1,221 @@
+//! Bytes from the socket to services: reading, decoding, delivering, pausing.
+
+use lapps_lua::port::Event;
+use lapps_lua::reactive::Verdict;
+use lapps_parser::close::CloseCode;
+
+use super::{Conn, Fin, Home, Pause, Worker};
+use crate::engine::log_failure;
+use crate::engine::slab::Key;
+use crate::net::connection::Happening;
+use crate::net::ended::Ended;
+use crate::net::upgrade::{self, Answer};
+
+/// Bytes read from one connection per turn.
+const BYTES_PER_TURN: usize = 256 * 1024;
+
+/// Frames taken from one connection per turn.
+const FRAMES_PER_TURN: u32 = 1000;
+
+/// How far decoding came.
+enum Flow {
+    /// All bytes were eaten.
+    Eaten,
+    /// The connection must wait; the bytes from here on are left.
+    Paused(usize, Pause),
+    /// The connection has ended.
+    Ended(Ended),
+}
+
+impl Worker {
+    /// Goes on with a connection that was paused, if what it waited for has come.
+    pub(super) fn resume(&mut self, key: Key) {
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.pause = Pause::No;
+            self.read(key, true);
+        }
+    }
+
+    /// Reads a connection until its socket is drained, its budget is used up, or it must wait. `thorough`: a short read
+    /// does not prove that the socket is drained, because the end of the stream or a pause is behind it.
+    pub(super) fn read(&mut self, key: Key, thorough: bool) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.pause != Pause::No {
+            return;
+        }
+        if conn.transport.is_handshaking() {
+            if self.handshakes_left == 0 {
+                self.pause(key, Pause::Budget);
+                return;
+            }
+            self.handshakes_left -= 1;
+        }
+        let mut frames = FRAMES_PER_TURN;
+        if !conn.held.is_empty() {
+            let mut held = std::mem::take(&mut conn.held);
+            if !self.digest(key, &mut held, &mut frames) {
+                return self.flush(key);
+            }
+        }
+        let mut input = std::mem::take(&mut self.input);
+        self.read_socket(key, thorough, &mut input, &mut frames);
+        self.input = input;
+        self.flush(key);
+    }
+
+    fn read_socket(&mut self, key: Key, thorough: bool, input: &mut [u8], frames: &mut u32) {
+        let mut budget = BYTES_PER_TURN;
+        loop {
+            let Some(conn) = self.conns.get_mut(key) else { return };
+            if conn.eof {
+                return self.end(key, Ended::Eof);
+            }
+            let taken = match conn.transport.read(&mut self.cipher, input) {
+                Ok(taken) => taken,
+                Err(error) => return self.end(key, Ended::Io(error.kind())),
+            };
+            conn.eof = taken.end;
+            if taken.len > 0 {
+                conn.heard = self.now as u32;
+                conn.pinged = false;
+                if !self.digest(key, &mut input[..taken.len], frames) {
+                    return;
+                }
+            }
+            if taken.drained && !taken.end && (!thorough || taken.len == 0) {
+                return;
+            }
+            budget = budget.saturating_sub(taken.len);
+            if budget == 0 && !taken.end {
+                return self.pause(key, Pause::Budget);
+            }
+        }
+    }
+
+    /// Decodes and delivers `bytes`. False: the connection is paused (and holds what is left) or has ended.
+    fn digest(&mut self, key: Key, bytes: &mut [u8], frames: &mut u32) -> bool {
+        match self.decode(key, bytes, frames) {
+            Flow::Eaten => true,
+            Flow::Paused(at, pause) => {
+                if let Some(conn) = self.conns.get_mut(key) {
+                    conn.held = bytes[at..].to_vec();
+                }
+                self.pause(key, pause);
+                false
+            }
+            Flow::Ended(why) => {
+                self.end(key, why);
+                // What follows the end in these bytes is not looked at; what follows on the socket is drained.
+                self.conns.get(key).is_some()
+            }
+        }
+    }
+
+    fn decode(&mut self, key: Key, bytes: &mut [u8], frames: &mut u32) -> Flow {
+        let mut at = 0;
+        let Some(conn) = self.conns.get_mut(key) else { return Flow::Eaten };
+        while at < bytes.len() {
+            // Both change when the request is answered.
+            let (limits, high_water) = match conn.home {
+                Home::Here { service } | Home::Dedicated { service, .. } => {
+                    let entry = self.registry.entry(usize::from(service));
+                    (entry.limits(), entry.service.outgoing_high_water)
+                }
+                Home::None => (self.settings.no_messages, usize::MAX),
+            };
+            if conn.home != Home::None {
+                if *frames == 0 {
+                    return Flow::Paused(at, Pause::Budget);
+                }
+                if self.outbox.waiting(key) > high_water {
+                    return Flow::Paused(at, Pause::Output);
+                }
+                if let Home::Dedicated { instance, .. } = conn.home
+                    && !self.links[usize::from(instance)].has_room()
+                {
+                    return Flow::Paused(at, Pause::Ring);
+                }
+            }
+            let step = match conn.protocol.step(&self.settings.heads, &limits, &mut bytes[at..]) {
+                Ok(step) => step,
+                Err(why) => return Flow::Ended(why),
+            };
+            at += step.consumed;
+            *frames = frames.saturating_sub(1);
+            match step.happening {
+                None => break,
+                Some(Happening::Message { opcode, payload }) => {
+                    // After our close frame nothing is delivered any more.
+                    if !self.outbox.is_open(key) {
+                        continue;
+                    }
+                    let id = self.outbox.id(key);
+                    match conn.home {
+                        Home::Here { service } => {
+                            let Some(instance) = &mut self.instances[usize::from(service)] else { continue };
+                            let event = Event::Message { conn: id, opcode, payload };
+                            if let Verdict::Fail(failure) = instance.deliver(&mut self.outbox, event) {
+                                log_failure(&failure, !self.outbox.is_open(key));
+                                self.outbox.close(key, Some(CloseCode::INTERNAL), "");
+                            }
+                        }
+                        Home::Dedicated { instance, .. } => {
+                            self.links[usize::from(instance)].message(id, opcode, payload);
+                        }
+                        Home::None => {}
+                    }
+                }
+                Some(Happening::Ping(payload)) => self.outbox.pong(key, payload),
+                Some(Happening::Pong) => {}
+                Some(Happening::Close(code)) => return Flow::Ended(Ended::ByPeer(code)),
+                Some(Happening::Request(head)) => {
+                    let (registry, peer) = (&self.registry, conn.peer.ip());
+                    let mut answer = Answer::Close { status: 500 };
+                    self.outbox.append(key, |out| answer = upgrade::answer(&head, peer, registry, out));
+                    match answer {
+                        Answer::Close { status } => return Flow::Ended(Ended::Answered(status)),
+                        Answer::Open { service, admitted } => {
+                            let entry = self.registry.entry(service);
+                            conn.protocol.open();
+                            conn.home = match entry.join(admitted) {
+                                Some(instance) => {
+                                    Home::Dedicated { service: service as u16, instance: instance as u16 }
+                                }
+                                None => Home::Here { service: service as u16 },
+                            };
+                            self.outbox.open(key, entry.service.outgoing_limit);
+                        }
+                    }
+                }
+            }
+        }
+        conn.release();
+        Flow::Eaten
+    }
+
+    /// Stops reading a connection until [`Worker::resume`].
+    fn pause(&mut self, key: Key, pause: Pause) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.pause = pause;
+        match (pause, conn.home) {
+            (Pause::Budget, _) => self.ready.push(key),
+            (Pause::Ring, Home::Dedicated { instance, .. }) => self.links[usize::from(instance)].wait(key),
+            // Flushing lets it go on.
+            _ => {}
+        }
+    }
+}
+
+impl Conn {
+    /// Gives back the memory of a message that was handed out.
+    fn release(&mut self) {
+        if let crate::net::connection::Connection::Open(decoder) = &mut self.protocol {
+            decoder.release();
+        }
+    }
+
+    /// True when the peer can still get an answer.
+    pub(super) fn can_answer(&self) -> bool {
+        self.fin == Fin::No
+    }
+}

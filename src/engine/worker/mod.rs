@@ -1,0 +1,394 @@
+//! An I/O worker: the loop of one thread that owns its connections, its poller and its co-located instances.
+
+mod ending;
+mod input;
+mod timing;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use lapps_lua::port::{Command, Event, Port};
+use lapps_lua::reactive::{Reactive, Verdict};
+use mio::event::Event as Readiness;
+use mio::{Events, Interest, Poll, Token};
+
+use super::link::Link;
+use super::mail::Mail;
+use super::mailbox::Mailbox;
+use super::outbox::Outbox;
+use super::report::Report;
+use super::slab::{Key, Slab};
+use super::wheel::Wheel;
+use super::{load_instance, settings::Settings};
+use crate::net::connection::Connection;
+use crate::net::ended::Ended;
+use crate::net::transport::{CIPHER_CARRY, CIPHER_READ, Transport};
+use crate::services::registry::Registry;
+
+/// The token of the worker's own wake-up; no connection has it.
+pub(crate) const WAKE: Token = Token(usize::MAX);
+
+/// Letters taken from one sender per turn.
+const MAIL_PER_TURN: usize = 4 * 1024;
+
+/// TLS handshakes worked on per turn: each costs as much as many messages.
+const HANDSHAKES_PER_TURN: u32 = 16;
+
+/// How busy a worker is, for the balancer.
+#[derive(Default)]
+pub(crate) struct Load {
+    /// Connections it owns or will own. Listeners add, the worker takes away.
+    pub(crate) connections: AtomicUsize,
+    /// Connections that waited for their next turn, and mail, when the last turn ended.
+    pub(crate) queued: AtomicUsize,
+}
+
+/// What a worker is made of.
+pub(crate) struct Parts {
+    pub(crate) poll: Poll,
+    pub(crate) mailbox: Mailbox<Mail>,
+    pub(crate) outbox: Outbox,
+    /// To every dedicated instance, by number.
+    pub(crate) links: Vec<Link>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) load: Arc<Load>,
+    pub(crate) reports: Sender<Report>,
+}
+
+/// The state of one worker's loop.
+pub(crate) struct Worker {
+    poll: Poll,
+    mailbox: Mailbox<Mail>,
+    conns: Slab<Conn>,
+    outbox: Outbox,
+    links: Vec<Link>,
+    /// The co-located instances, by number of their service.
+    instances: Vec<Option<Reactive>>,
+    registry: Arc<Registry>,
+    settings: Arc<Settings>,
+    load: Arc<Load>,
+    reports: Sender<Report>,
+    wheel: Wheel,
+    /// Connections that have more to do than one turn allowed, or that may go on after a pause.
+    ready: Vec<Key>,
+    /// The worker's one read buffer, and the one for ciphertext.
+    input: Vec<u8>,
+    cipher: Vec<u8>,
+    started: Instant,
+    /// Now, in ticks since `started`.
+    now: u64,
+    /// TLS handshakes that may still be worked on in this turn.
+    handshakes_left: u32,
+    /// Set when the server stops: the end of the grace.
+    drain: Option<Instant>,
+}
+
+/// The incoming half of one connection.
+struct Conn {
+    transport: Transport,
+    protocol: Connection,
+    peer: std::net::SocketAddr,
+    home: Home,
+    /// Plaintext that was read but not decoded, because the connection is paused. It owns memory only then.
+    held: Vec<u8>,
+    /// Why it is not read at the moment.
+    pause: Pause,
+    fin: Fin,
+    /// The peer will send nothing more.
+    eof: bool,
+    /// A ping was sent and nothing has come since.
+    pinged: bool,
+    /// Our close frame went first; the peer's is waited for.
+    awaits_close: bool,
+    /// Tick of the last bytes from the peer; of the accept before the first.
+    heard: u32,
+    /// Tick at which the present phase (upgrading, or closing) began.
+    since: u32,
+    /// Tick of the last progress of a blocked output; `u32::MAX` while it is not blocked.
+    blocked_since: u32,
+    /// The earliest tick for which the wheel has an entry.
+    scheduled: u32,
+}
+
+/// Who serves a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Home {
+    /// Nobody: the upgrade is not answered with 101, or the service has heard of the end.
+    None,
+    /// The co-located instance of this service.
+    Here { service: u16 },
+    /// This dedicated instance of this service.
+    Dedicated { service: u16, instance: u16 },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pause {
+    No,
+    /// In `ready`: its budget for this turn is used up.
+    Budget,
+    /// Its output is over the high-water mark.
+    Output,
+    /// In the `waiting` of its link: the instance's ring is full.
+    Ring,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fin {
+    No,
+    /// To be sent when all output is written.
+    Wanted,
+    Sent,
+}
+
+impl Worker {
+    pub(crate) fn new(parts: Parts) -> Worker {
+        let input = parts.settings.read_buffer.max(CIPHER_READ + CIPHER_CARRY);
+        let cipher = if parts.settings.tls.is_some() { CIPHER_READ } else { 0 };
+        let mut instances = Vec::new();
+        instances.resize_with(parts.registry.entries().len(), || None);
+        Worker {
+            poll: parts.poll,
+            mailbox: parts.mailbox,
+            conns: Slab::new(),
+            outbox: parts.outbox,
+            links: parts.links,
+            instances,
+            registry: parts.registry,
+            settings: parts.settings,
+            load: parts.load,
+            reports: parts.reports,
+            wheel: Wheel::new(),
+            ready: Vec::new(),
+            input: vec![0; input],
+            cipher: vec![0; cipher],
+            started: Instant::now(),
+            now: 0,
+            handshakes_left: 0,
+            drain: None,
+        }
+    }
+
+    /// Turns until the server has stopped.
+    ///
+    /// # Errors
+    /// The poller failed; nothing can be served without it.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(self.settings.max_poll_events);
+        let mut keys = Vec::new();
+        while !self.is_done() {
+            self.wait(&mut events)?;
+            self.tick();
+            self.handshakes_left = HANDSHAKES_PER_TURN;
+            for event in &events {
+                self.on_readiness(event);
+            }
+            std::mem::swap(&mut keys, &mut self.ready);
+            for key in keys.drain(..) {
+                self.resume(key);
+            }
+            self.take_mail();
+            self.take_due();
+            self.outbox.take_dirty(&mut keys);
+            for key in keys.drain(..) {
+                self.flush(key);
+            }
+            for link in &mut self.links {
+                link.turn(&mut self.ready);
+            }
+            self.outbox.notify();
+            self.load.queued.store(self.ready.len(), Ordering::Relaxed);
+        }
+        for key in self.conns.keys() {
+            self.end(key, Ended::Shutdown);
+        }
+        self.settle_links();
+        Ok(())
+    }
+
+    /// Sleeps until there is something to do.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let mut timeout = self.time_to_next();
+        if timeout != Some(Duration::ZERO) {
+            self.mailbox.wake().prepare();
+            if !self.mailbox.is_empty() {
+                timeout = Some(Duration::ZERO);
+            }
+        }
+        let polled = self.poll.poll(events, timeout);
+        self.mailbox.wake().awake();
+        match polled {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn time_to_next(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let due = self.wheel.earliest().map(|tick| timing::time_of(self.started, tick));
+        let next = [due, self.drain].into_iter().flatten().min();
+        let wait = next.map(|next| next.saturating_duration_since(Instant::now()));
+        [wait, self.settings.max_poll_wait].into_iter().flatten().min()
+    }
+
+    fn on_readiness(&mut self, event: &Readiness) {
+        if event.token() == WAKE {
+            return;
+        }
+        let key = key_of(event.token());
+        if event.is_writable() && self.conns.get(key).is_some() {
+            let row = self.outbox.row(key);
+            if row.blocked {
+                row.blocked = false;
+                self.flush(key);
+            }
+        }
+        if event.is_error() && self.conns.get(key).is_some_and(|conn| conn.pause != Pause::No) {
+            // A paused connection is not read, so this is the only way to hear of a reset.
+            self.end(key, Ended::Io(io::ErrorKind::ConnectionReset));
+        } else if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.read(key, event.is_read_closed());
+        }
+    }
+
+    fn take_mail(&mut self) {
+        for sender in 0..self.mailbox.senders() {
+            let mut taken = 0;
+            while taken < MAIL_PER_TURN {
+                let Some(mail) = self.mailbox.take(sender) else { break };
+                self.on_mail(mail);
+                taken += 1;
+            }
+            if taken > 0 {
+                self.mailbox.settle(sender);
+            }
+        }
+    }
+
+    fn on_mail(&mut self, mail: Mail) {
+        match mail {
+            Mail::Accepted(stream, peer) => self.adopt(stream, peer),
+            Mail::Send { conn, opcode, payload } => {
+                // What has become of the connection is known to its service already, or will be in a moment.
+                let _ = self.outbox.command(Command::Send { conn, opcode, payload: &payload });
+            }
+            Mail::Close { conn, code, reason } => {
+                let _ = self.outbox.command(Command::Close { conn, code, reason: &reason });
+            }
+            Mail::Start { service } => self.start(service),
+            Mail::Stop => {
+                for instance in self.instances.iter_mut().flatten() {
+                    if let Verdict::Fail(failure) = instance.deliver(&mut self.outbox, Event::Stop) {
+                        tracing::error!("{failure}");
+                    }
+                }
+                let _ = self.reports.send(Report::Stopped);
+            }
+            Mail::Drain { deadline } => {
+                self.drain = Some(deadline);
+                for key in self.conns.keys() {
+                    self.dismiss(key);
+                }
+            }
+        }
+    }
+
+    /// Loads and starts the co-located instance of `service`.
+    fn start(&mut self, service: usize) {
+        let entry = self.registry.entry(service);
+        let result = load_instance(&entry.service, &self.settings, &mut self.outbox);
+        let result = result.map(|instance| self.instances[service] = Some(instance));
+        let _ = self.reports.send(Report::Started(result));
+    }
+
+    /// Takes over a connection that a listener accepted.
+    fn adopt(&mut self, stream: mio::net::TcpStream, peer: std::net::SocketAddr) {
+        if self.drain.is_some() {
+            self.load.connections.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        let now = self.now as u32;
+        let inserted = Transport::new(stream, self.settings.tls.as_ref())
+            .map_err(|error| error.to_string())
+            .and_then(|transport| {
+                let conn = Conn {
+                    transport,
+                    protocol: Connection::new(),
+                    peer,
+                    home: Home::None,
+                    held: Vec::new(),
+                    pause: Pause::No,
+                    fin: Fin::No,
+                    eof: false,
+                    pinged: false,
+                    awaits_close: false,
+                    heard: now,
+                    since: now,
+                    blocked_since: u32::MAX,
+                    scheduled: u32::MAX,
+                };
+                self.conns.insert(conn).map_err(|_| "all slots are taken".to_owned())
+            });
+        let key = match inserted {
+            Ok(key) => key,
+            Err(error) => {
+                tracing::error!(%peer, "cannot serve a connection: {error}");
+                self.load.connections.fetch_sub(1, Ordering::Relaxed);
+                return;
+            }
+        };
+        self.outbox.add(key);
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(conn.transport.stream(), token_of(key), interest) {
+            tracing::error!(%peer, "cannot watch a connection: {error}");
+            self.remove(key);
+            return;
+        }
+        self.schedule(key);
+    }
+
+    /// Says goodbye to a connection because the server stops.
+    fn dismiss(&mut self, key: Key) {
+        let Some(conn) = self.conns.get(key) else { return };
+        if conn.protocol.is_open() {
+            self.outbox.close(key, Some(lapps_parser::close::CloseCode::GOING_AWAY), "the server stops");
+        } else if conn.protocol.is_upgrading() {
+            self.end(key, Ended::Shutdown);
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.drain.is_some_and(|deadline| self.conns.len() == 0 || Instant::now() >= deadline)
+    }
+
+    /// Waits until every dedicated instance has room for what it must still hear; for a second at most, because an
+    /// instance whose handler never returns hears nothing more anyway.
+    fn settle_links(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while !self.links.iter().all(Link::is_settled) && Instant::now() < deadline {
+            for link in &mut self.links {
+                link.turn(&mut self.ready);
+            }
+            // Mail is still taken, so that an instance that waits for us goes on.
+            self.take_mail();
+            std::thread::yield_now();
+        }
+        for link in &mut self.links {
+            link.notify();
+        }
+    }
+}
+
+fn token_of(key: Key) -> Token {
+    Token((key.generation as usize) << 32 | key.slot as usize)
+}
+
+fn key_of(token: Token) -> Key {
+    Key { slot: token.0 as u32, generation: (token.0 >> 32) as u32 }
+}

@@ -1,0 +1,309 @@
+//! What one connection has still to write, in order, flushed by as few calls as possible.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+
+/// A payload of this size gets a segment of its own, so that a growing buffer never copies it again.
+const LARGE: usize = 16 * 1024;
+
+/// Slices per vectored write.
+const SLICES: usize = 32;
+
+/// Output that waits for the socket. Empty, it owns no memory.
+#[derive(Debug, Default)]
+pub(crate) struct WriteQueue {
+    /// The first bytes to go. Its memory comes from, and goes back to, the worker's [`Buffers`].
+    head: Vec<u8>,
+    /// What comes after `head`.
+    tail: VecDeque<Vec<u8>>,
+    /// Bytes of the first segment that are written already: less than its length.
+    start: usize,
+    /// Bytes that wait, over all segments.
+    len: usize,
+    /// Length of the last frame if that is a pong, else 0.
+    last_pong: u8,
+}
+
+impl WriteQueue {
+    /// Bytes that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Appends what `write` puts into the buffer it is given; `expected` is its size in bytes, roughly.
+    pub(crate) fn append(
+        &mut self,
+        buffers: &mut Buffers,
+        expected: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let out = self.room_for(buffers, expected);
+        let before = out.len();
+        write(out);
+        let added = out.len() - before;
+        self.len += added;
+        self.last_pong = 0;
+    }
+
+    /// Appends a pong, in place of an unwritten pong that is the last frame: RFC 6455 5.5.3 lets us answer only the
+    /// most recent ping, and that bounds what a peer gets that pings and does not read.
+    pub(crate) fn append_pong(&mut self, buffers: &mut Buffers, blocked: bool, frame: &[u8]) {
+        let last = usize::from(self.last_pong);
+        if blocked && last != 0 {
+            let alone = self.tail.len() + usize::from(!self.head.is_empty()) == 1;
+            let segment = self.tail.back_mut().unwrap_or(&mut self.head);
+            let begun = alone && self.start > segment.len() - last;
+            if !begun {
+                segment.truncate(segment.len() - last);
+                self.len -= last;
+            }
+        }
+        self.append(buffers, frame.len(), |out| out.extend_from_slice(frame));
+        self.last_pong = frame.len() as u8;
+    }
+
+    /// The first bytes, for a writer that takes one slice at a time.
+    pub(crate) fn front(&self) -> &[u8] {
+        let first =
+            if self.head.is_empty() { self.tail.front().map_or(&[][..], Vec::as_slice) } else { &self.head };
+        &first[self.start..]
+    }
+
+    /// Writes as much as `writer` takes. `Ok(true)`: all is written; `Ok(false)`: the writer would block.
+    pub(crate) fn write_to(
+        &mut self,
+        writer: &mut impl io::Write,
+        buffers: &mut Buffers,
+    ) -> io::Result<bool> {
+        while self.len > 0 {
+            let result = if self.tail.is_empty() {
+                writer.write(&self.head[self.start..])
+            } else {
+                self.write_vectored(writer)
+            };
+            match result {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => self.consume(written, buffers),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Forgets the first `written` bytes.
+    pub(crate) fn consume(&mut self, written: usize, buffers: &mut Buffers) {
+        debug_assert!(written <= self.len);
+        self.len -= written;
+        let mut left = self.start + written;
+        if left >= self.head.len() && !self.head.is_empty() {
+            left -= self.head.len();
+            buffers.give(std::mem::take(&mut self.head));
+        }
+        while self.head.is_empty() {
+            match self.tail.front() {
+                Some(segment) if left >= segment.len() => {
+                    left -= segment.len();
+                    if let Some(written) = self.tail.pop_front() {
+                        buffers.give(written);
+                    }
+                }
+                _ => break,
+            }
+        }
+        self.start = left;
+        if self.len == 0 {
+            self.tail = VecDeque::new();
+            self.last_pong = 0;
+        }
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self, buffers: &mut Buffers) {
+        if self.len > 0 {
+            self.consume(self.len, buffers);
+        }
+    }
+
+    /// A buffer at the end of the queue that takes `expected` more bytes without moving what it holds, if possible.
+    fn room_for(&mut self, buffers: &mut Buffers, expected: usize) -> &mut Vec<u8> {
+        let large = expected >= LARGE;
+        if self.tail.is_empty() && (self.head.is_empty() || !large) {
+            if self.head.capacity() == 0 {
+                self.head = if large { Vec::with_capacity(expected) } else { buffers.take() };
+            }
+            return &mut self.head;
+        }
+        let fits =
+            |last: &Vec<u8>| last.capacity() - last.len() >= expected || (!large && last.len() < LARGE);
+        if !self.tail.back().is_some_and(fits) {
+            self.tail.push_back(if large { Vec::with_capacity(expected) } else { buffers.take() });
+        }
+        self.tail.back_mut().expect("a segment was just pushed if there was none")
+    }
+
+    fn write_vectored(&self, writer: &mut impl io::Write) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut count = 0;
+        let head = (!self.head.is_empty()).then_some(self.head.as_slice());
+        for bytes in head.into_iter().chain(self.tail.iter().map(Vec::as_slice)).take(SLICES) {
+            slices[count] = IoSlice::new(if count == 0 { &bytes[self.start..] } else { bytes });
+            count += 1;
+        }
+        writer.write_vectored(&slices[..count])
+    }
+}
+
+/// Buffers that wait to be used again: one stock per worker, so that a reply needs no allocation and an idle connection
+/// no memory.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    free: Vec<Vec<u8>>,
+}
+
+impl Buffers {
+    /// Capacity of a new buffer.
+    const FRESH: usize = 1024;
+    /// A larger buffer is not kept.
+    const LARGEST: usize = 64 * 1024;
+    /// Buffers kept.
+    const COUNT: usize = 64;
+
+    fn take(&mut self) -> Vec<u8> {
+        self.free.pop().unwrap_or_else(|| Vec::with_capacity(Self::FRESH))
+    }
+
+    fn give(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= Self::LARGEST && self.free.len() < Self::COUNT {
+            buffer.clear();
+            self.free.push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Takes `room` bytes per call, then would block.
+    struct Socket {
+        got: Vec<u8>,
+        room: Vec<usize>,
+    }
+
+    impl io::Write for Socket {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.room.pop() {
+                Some(room) if room > 0 => {
+                    let taken = room.min(bytes.len());
+                    self.got.extend_from_slice(&bytes[..taken]);
+                    Ok(taken)
+                }
+                _ => Err(io::ErrorKind::WouldBlock.into()),
+            }
+        }
+
+        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+            self.write(&all)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn put(queue: &mut WriteQueue, buffers: &mut Buffers, bytes: &[u8]) {
+        queue.append(buffers, bytes.len(), |out| out.extend_from_slice(bytes));
+    }
+
+    #[test]
+    fn an_empty_queue_owns_no_memory() {
+        let (mut queue, mut buffers) = (WriteQueue::default(), Buffers::default());
+        put(&mut queue, &mut buffers, b"small");
+        put(&mut queue, &mut buffers, &vec![7; 100_000]);
+        put(&mut queue, &mut buffers, &vec![8; 100_000]);
+        let mut socket = Socket { got: Vec::new(), room: vec![usize::MAX; 9] };
+        assert!(queue.write_to(&mut socket, &mut buffers).unwrap());
+        assert_eq!((queue.len(), queue.head.capacity(), queue.tail.capacity(), queue.start), (0, 0, 0, 0));
+        assert_eq!(socket.got.len(), 5 + 200_000);
+    }
+
+    #[test]
+    fn small_frames_leave_in_one_call() {
+        let (mut queue, mut buffers) = (WriteQueue::default(), Buffers::default());
+        for _ in 0..100 {
+            put(&mut queue, &mut buffers, b"0123456789");
+        }
+        let mut socket = Socket { got: Vec::new(), room: vec![usize::MAX] };
+        assert!(queue.write_to(&mut socket, &mut buffers).unwrap());
+        assert_eq!(socket.got.len(), 1000);
+    }
+
+    #[test]
+    fn only_the_latest_pong_waits_for_a_peer_that_does_not_read() {
+        let (mut queue, mut buffers) = (WriteQueue::default(), Buffers::default());
+        put(&mut queue, &mut buffers, b"data");
+        for n in 0..1000 {
+            queue.append_pong(&mut buffers, true, format!("pong{n:04}").as_bytes());
+        }
+        assert_eq!(queue.front(), b"datapong0999");
+        put(&mut queue, &mut buffers, b"more");
+        queue.append_pong(&mut buffers, true, b"pong!");
+        assert_eq!(queue.front(), b"datapong0999morepong!");
+    }
+
+    #[test]
+    fn a_pong_that_is_partly_written_is_finished() {
+        let (mut queue, mut buffers) = (WriteQueue::default(), Buffers::default());
+        queue.append_pong(&mut buffers, true, b"first");
+        queue.consume(2, &mut buffers);
+        queue.append_pong(&mut buffers, true, b"second");
+        assert_eq!(queue.front(), b"rstsecond");
+    }
+
+    #[test]
+    fn pongs_are_all_sent_while_the_peer_reads() {
+        let (mut queue, mut buffers) = (WriteQueue::default(), Buffers::default());
+        queue.append_pong(&mut buffers, false, b"first");
+        queue.append_pong(&mut buffers, false, b"second");
+        assert_eq!(queue.front(), b"firstsecond");
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_leave_in_order_whatever_the_socket_takes(
+            parts in proptest::collection::vec(0usize..40_000, 1..12),
+            rooms in proptest::collection::vec(0usize..30_000, 0..40),
+        ) {
+            let (mut queue, mut buffers) = (WriteQueue::default(), Buffers::default());
+            let mut socket = Socket { got: Vec::new(), room: Vec::new() };
+            let mut expected = Vec::new();
+            let mut rooms = rooms.into_iter();
+            for (n, size) in parts.into_iter().enumerate() {
+                let bytes: Vec<u8> = (0..size).map(|i| (i * 31 + n * 7) as u8).collect();
+                expected.extend_from_slice(&bytes);
+                put(&mut queue, &mut buffers, &bytes);
+                if let Some(room) = rooms.next() {
+                    socket.room = vec![room];
+                    queue.write_to(&mut socket, &mut buffers).unwrap();
+                }
+                prop_assert_eq!(queue.len(), expected.len() - socket.got.len());
+                prop_assert_eq!(queue.is_empty(), queue.front().is_empty());
+            }
+            for room in rooms {
+                socket.room = vec![room];
+                queue.write_to(&mut socket, &mut buffers).unwrap();
+            }
+            socket.room = vec![usize::MAX; 1000];
+            prop_assert!(queue.write_to(&mut socket, &mut buffers).unwrap());
+            prop_assert_eq!(socket.got, expected);
+        }
+    }
+}
