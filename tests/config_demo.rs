@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lapps::config::{self, Places, Placement, Protocol, Source};
+use lapps::config::{self, Placement, Places, Protocol, Source};
 
 const MIB: usize = 1 << 20;
 
