@@ -2,11 +2,10 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::ops::Range;
 use core::str;
 
 use crate::close::CloseCode;
-use crate::frame::{self, MASKED, MAX_CONTROL_LEN, MAX_HEADER_LEN, OpCode};
+use crate::frame::{self, COPY, MASKED, MAX_CONTROL_LEN, MAX_HEADER_LEN, OpCode};
 use crate::mask;
 use crate::utf8::{self, Utf8};
 pub use crate::violation::Violation;
@@ -68,52 +67,51 @@ pub struct Step<'a> {
 /// length that was only announced. After a violation it is not to be used again.
 #[derive(Debug)]
 pub struct Decoder {
-    /// What has arrived of the message in progress, unmasked; or, if `stage` is `Spent`, the one handed out last.
+    /// What has arrived of the message in progress, unmasked; if `stage` is `Spent`, the one that was handed out.
     message: Vec<u8>,
-    /// What has arrived of a control frame that was cut, unmasked; or, if `stage` is `Spent`, the one handed out.
-    control: Option<Box<[u8; MAX_CONTROL_LEN]>>,
+    /// What has arrived of a control frame that was cut, unmasked; if `stage` is `Spent`, the one handed out.
+    control: Option<Box<Control>>,
     /// The frame whose payload is arriving.
     frame: Option<Frame>,
-    /// The first `header_len` bytes of a header that was cut. Nothing while `frame` is there.
-    header: [u8; MAX_HEADER_LEN],
+    /// The first `header_len` bytes of a header that was cut; none while `frame` is there.
+    header: [u8; MAX_HEADER_LEN - 1],
     header_len: u8,
-    role: Role,
-    stage: Stage,
     /// Opcode of the fragmented message in progress.
     fragmented: Option<OpCode>,
     /// Frames of it so far.
     fragments: u32,
     utf8: Utf8,
+    role: Role,
+    stage: Stage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Every other field has its first value.
+    /// Nothing is partial, nothing is on the heap.
     Idle,
     /// Something is partial.
     Partial,
-    /// `message` or `control` was handed out and is to be dropped.
+    /// `control`, or else `message`, was handed out and is to be dropped.
     Spent,
 }
 
 /// A frame whose header is complete.
 #[derive(Debug, Clone, Copy)]
 struct Frame {
+    /// Bytes of payload that have not arrived yet.
+    remaining: usize,
+    /// Whether that is all of them.
+    fresh: bool,
     fin: bool,
     opcode: OpCode,
     /// The key, turned so that its first byte meets the next byte of payload. Zeros if unmasked.
     key: [u8; 4],
-    /// Bytes of payload.
-    len: usize,
-    /// Those of them that have not arrived yet.
-    remaining: usize,
 }
 
-/// Where the payload of a finished incoming lies.
-enum Found {
-    InPlace(OpCode, Range<usize>),
-    Control(OpCode, usize),
-    Message(OpCode),
+#[derive(Debug)]
+struct Control {
+    len: u8,
+    bytes: [u8; MAX_CONTROL_LEN],
 }
 
 impl Decoder {
@@ -123,13 +121,13 @@ impl Decoder {
             message: Vec::new(),
             control: None,
             frame: None,
-            header: [0; MAX_HEADER_LEN],
+            header: [0; MAX_HEADER_LEN - 1],
             header_len: 0,
-            role,
-            stage: Stage::Idle,
             fragmented: None,
             fragments: 0,
             utf8: Utf8::new(),
+            role,
+            stage: Stage::Idle,
         }
     }
 
@@ -138,133 +136,144 @@ impl Decoder {
     /// # Errors
     /// At the first byte that breaks the protocol or a limit. A header that announces more than
     /// [`Limits::max_message`] fails at once, text fails at its first wrong byte, also inside an unfinished frame.
-    #[inline]
+    #[inline(always)]
     pub fn decode<'a>(&'a mut self, limits: &Limits, bytes: &'a mut [u8]) -> Result<Step<'a>, Violation> {
+        if self.stage == Stage::Idle
+            && let Some(whole) = Whole::find(self.role, limits, bytes)
+        {
+            let payload = &mut bytes[whole.start..whole.end];
+            self.unmask(whole.opcode, whole.key, payload)?;
+            let incoming = Incoming::Message { opcode: whole.opcode, payload };
+            return Ok(Step { consumed: whole.end, incoming: Some(incoming) });
+        }
         self.decode_any(limits, bytes)
     }
 
     /// Bytes of heap held.
     pub fn heap(&self) -> usize {
-        self.message.capacity() + self.control.as_ref().map_or(0, |control| control.len())
+        self.message.capacity() + self.control.as_ref().map_or(0, |_| size_of::<Control>())
     }
 
-    /// Drops the buffer of a message that was handed out, now instead of at the next [`Decoder::decode`].
+    /// Drops the buffer of what was handed out, now instead of at the next [`Decoder::decode`].
     pub fn release(&mut self) {
         if self.stage != Stage::Spent {
             return;
         }
         self.control = None;
-        if self.fragmented.is_some() {
-            self.stage = Stage::Partial;
-        } else {
+        if self.fragmented.is_none() {
             self.message = Vec::new();
-            self.stage = Stage::Idle;
         }
+        self.rest();
     }
 
+    /// Between frames, with nothing handed out.
+    fn rest(&mut self) {
+        self.stage = if self.fragmented.is_some() { Stage::Partial } else { Stage::Idle };
+    }
+
+    #[inline(never)]
     fn decode_any<'a>(&'a mut self, limits: &Limits, bytes: &'a mut [u8]) -> Result<Step<'a>, Violation> {
         self.release();
         let mut at = 0;
-        let found = loop {
+        loop {
             let Some(frame) = self.frame else {
-                let Some(size) = self.take_header(limits, &bytes[at..])? else {
-                    return Ok(Step { consumed: bytes.len(), incoming: None });
-                };
-                at += size;
+                match self.take_header(limits, &bytes[at..])? {
+                    Some(size) => at += size,
+                    None => return Ok(Step { consumed: bytes.len(), incoming: None }),
+                }
                 continue;
             };
-            let end = at + frame.remaining.min(bytes.len() - at);
-            let piece = &mut bytes[at..end];
-            let whole = piece.len() == frame.len;
-            let found = if frame.opcode.is_control() {
-                self.take_control(frame, piece).then_some(if whole {
-                    Found::InPlace(frame.opcode, at..end)
-                } else {
-                    Found::Control(frame.opcode, frame.len)
-                })
-            } else if whole && frame.fin && self.fragmented.is_none() {
-                self.take_whole(frame, piece)?;
-                Some(Found::InPlace(frame.opcode, at..end))
+            let piece = at..at + frame.remaining.min(bytes.len() - at);
+            let complete = piece.len() == frame.remaining;
+            let control = frame.opcode.is_control();
+            at = piece.end;
+            if complete && frame.fresh && (control || (frame.fin && self.fragmented.is_none())) {
+                self.frame = None;
+                self.rest();
+                let payload = &mut bytes[piece];
+                self.unmask(frame.opcode, frame.key, payload)?;
+                return Ok(Step { consumed: at, incoming: Some(incoming(frame.opcode, payload)?) });
+            }
+            if control {
+                self.keep_control(frame, &bytes[piece.clone()]);
             } else {
-                self.take_piece(limits, frame, piece)?.map(Found::Message)
-            };
-            at = end;
-            if let Some(found) = found {
-                break found;
+                self.keep_data(limits, frame, &mut bytes[piece.clone()])?;
             }
-            if self.frame.is_some() {
-                return Ok(Step { consumed: bytes.len(), incoming: None });
+            if !complete {
+                self.frame = Some(frame.after(piece.len()));
+                return Ok(Step { consumed: at, incoming: None });
             }
-        };
-        self.stage = match found {
-            Found::InPlace(..) if self.fragmented.is_none() => Stage::Idle,
-            Found::InPlace(..) => Stage::Partial,
-            Found::Control(..) | Found::Message(_) => Stage::Spent,
-        };
-        let (opcode, payload) = match found {
-            Found::InPlace(opcode, range) => (opcode, &mut bytes[range]),
-            Found::Control(opcode, len) => {
-                (opcode, self.control.as_mut().map_or(&mut [][..], |control| &mut control[..len]))
+            self.frame = None;
+            if control {
+                self.stage = Stage::Spent;
+                let payload = self.control.as_mut().map_or(&mut [][..], |control| control.received());
+                return Ok(Step { consumed: at, incoming: Some(incoming(frame.opcode, payload)?) });
             }
-            Found::Message(opcode) => (opcode, self.message.as_mut_slice()),
-        };
-        Ok(Step { consumed: at, incoming: Some(incoming(opcode, payload)?) })
+            if frame.fin {
+                if !self.utf8.is_complete() {
+                    return Err(Violation::Utf8);
+                }
+                self.stage = Stage::Spent;
+                self.fragments = 0;
+                let opcode = self.fragmented.take().unwrap_or(frame.opcode);
+                let incoming = Incoming::Message { opcode, payload: &mut self.message };
+                return Ok(Step { consumed: at, incoming: Some(incoming) });
+            }
+        }
     }
 
-    /// Reads a header, from `bytes` alone or with what was kept of it. Returns how many of `bytes` it took and sets
-    /// `frame`; or keeps them all and returns `None`.
+    /// Unmasks a payload that is whole, and checks it if it is text.
+    #[inline(always)]
+    fn unmask(&self, opcode: OpCode, key: [u8; 4], payload: &mut [u8]) -> Result<(), Violation> {
+        let text = opcode == OpCode::Text;
+        let valid = match self.role {
+            Role::Server if text => mask::apply_to_text(payload, key) || utf8::is_valid(payload),
+            Role::Client if text => utf8::is_valid(payload),
+            Role::Server => {
+                mask::apply(payload, key, 0);
+                true
+            }
+            Role::Client => true,
+        };
+        if valid { Ok(()) } else { Err(Violation::Utf8) }
+    }
+
+    /// Reads a header, from `bytes` alone or with what was kept of it. Sets `frame` and says how many of `bytes` were
+    /// its own; or keeps them all and returns `None`.
     fn take_header(&mut self, limits: &Limits, bytes: &[u8]) -> Result<Option<usize>, Violation> {
         let kept = usize::from(self.header_len);
-        if kept == 0 {
-            if let Some((frame, size)) = self.read_header(limits, bytes)? {
-                self.begin(frame);
-                return Ok(Some(size));
-            }
+        let more = bytes.len().min(MAX_HEADER_LEN - kept);
+        let mut header = [0; MAX_HEADER_LEN];
+        header[..kept].copy_from_slice(&self.header[..kept]);
+        header[kept..kept + more].copy_from_slice(&bytes[..more]);
+        let header = &header[..kept + more];
+        if let Some((frame, size)) = self.read_header(limits, header)? {
+            self.header_len = 0;
+            self.begin(frame);
+            return Ok(Some(size - kept));
         }
-        let size = bytes.len().min(MAX_HEADER_LEN - kept);
-        self.header[kept..kept + size].copy_from_slice(&bytes[..size]);
-        let header = self.header;
-        match self.read_header(limits, &header[..kept + size])? {
-            Some((frame, total)) => {
-                self.header_len = 0;
-                self.begin(frame);
-                Ok(Some(total - kept))
-            }
-            None => {
-                self.header_len = (kept + size) as u8;
-                if self.header_len > 0 {
-                    self.stage = Stage::Partial;
-                }
-                Ok(None)
-            }
+        self.header[..header.len()].copy_from_slice(header);
+        self.header_len = header.len() as u8;
+        if self.header_len > 0 {
+            self.stage = Stage::Partial;
         }
+        Ok(None)
     }
 
-    fn begin(&mut self, frame: Frame) {
-        self.stage = Stage::Partial;
-        self.frame = Some(frame);
-        if !frame.opcode.is_control() && (!frame.fin || self.fragmented.is_some()) {
-            self.fragments += 1;
-            self.fragmented = self.fragmented.or(Some(frame.opcode));
-        }
-    }
-
-    /// Reads a header and holds it against the state of the connection, byte by byte in the order of the wire, so
-    /// that any prefix of it fails exactly where the whole does.
-    #[inline]
+    /// Reads a header and holds it against the state of the connection, in the order of the bytes on the wire, so
+    /// that it fails at the same byte and for the same reason however it was cut.
     fn read_header(&self, limits: &Limits, bytes: &[u8]) -> Result<Option<(Frame, usize)>, Violation> {
         let Some(&start) = bytes.first() else { return Ok(None) };
         let (fin, opcode) = frame::read_start(start)?;
         let control = opcode.is_control();
-        if !control {
-            match (opcode, self.fragmented) {
-                (OpCode::Continuation, None) => return Err(Violation::StrayContinuation),
-                (OpCode::Continuation, Some(_)) if self.fragments >= limits.max_fragments => {
-                    return Err(Violation::TooManyFragments);
-                }
-                (OpCode::Continuation, Some(_)) | (_, None) => {}
-                (_, Some(_)) => return Err(Violation::InterleavedMessage),
+        match (opcode, self.fragmented) {
+            _ if control => {}
+            (OpCode::Continuation, None) => return Err(Violation::StrayContinuation),
+            (OpCode::Continuation, Some(_)) if self.fragments >= limits.max_fragments => {
+                return Err(Violation::TooManyFragments);
             }
+            (OpCode::Continuation, Some(_)) | (_, None) => {}
+            (_, Some(_)) => return Err(Violation::InterleavedMessage),
         }
         let Some(&second) = bytes.get(1) else { return Ok(None) };
         let masked = second & MASKED != 0;
@@ -274,80 +283,60 @@ impl Decoder {
             _ => {}
         }
         let Some((len, size)) = frame::read_length(opcode, bytes)? else { return Ok(None) };
-        if control {
-            if opcode == OpCode::Close && len == 1 {
-                return Err(Violation::CloseTooShort);
-            }
-        } else if len > limits.max_message.saturating_sub(self.message.len()) as u64 {
+        if opcode == OpCode::Close && len == 1 {
+            return Err(Violation::CloseTooShort);
+        }
+        if !control && len > limits.max_message.saturating_sub(self.message.len()) as u64 {
             return Err(Violation::TooBig);
         }
-        let len = len as usize;
-        if !masked {
-            return Ok(Some((Frame { fin, opcode, key: [0; 4], len, remaining: len }, size)));
-        }
-        let Some(key) = frame::read_key(bytes, size) else { return Ok(None) };
-        Ok(Some((Frame { fin, opcode, key, len, remaining: len }, size + 4)))
-    }
-
-    /// A whole unfragmented message.
-    fn take_whole(&mut self, frame: Frame, payload: &mut [u8]) -> Result<(), Violation> {
-        self.frame = None;
-        if self.role == Role::Server {
-            mask::apply(payload, frame.key, 0);
-        }
-        if frame.opcode == OpCode::Text && !utf8::is_valid(payload) {
-            return Err(Violation::Utf8);
-        }
-        Ok(())
-    }
-
-    /// The next piece of a control frame; whether the frame is complete with it. A whole one is unmasked in place.
-    fn take_control(&mut self, frame: Frame, piece: &mut [u8]) -> bool {
-        let done = piece.len() == frame.remaining;
-        if piece.len() == frame.len {
-            mask::apply(piece, frame.key, 0);
+        let (key, size) = if masked {
+            let Some(key) = frame::read_key(bytes, size) else { return Ok(None) };
+            (key, size + 4)
         } else {
-            let at = frame.len - frame.remaining;
-            let control = self.control.get_or_insert_with(|| Box::new([0; MAX_CONTROL_LEN]));
-            mask::apply_into(&mut control[at..at + piece.len()], piece, frame.key, 0);
-        }
-        self.frame = (!done).then(|| frame.after(piece.len()));
-        done
+            ([0; 4], size)
+        };
+        Ok(Some((Frame { remaining: len as usize, fresh: true, fin, opcode, key }, size)))
     }
 
-    /// The next piece of a message that is fragmented or cut; its opcode if the message is complete with it.
-    fn take_piece(&mut self, limits: &Limits, frame: Frame, piece: &mut [u8]) -> Result<Option<OpCode>, Violation> {
-        let opcode = self.fragmented.unwrap_or(frame.opcode);
+    fn begin(&mut self, frame: Frame) {
+        self.stage = Stage::Partial;
+        self.frame = Some(frame);
+        if !frame.opcode.is_control() && (!frame.fin || self.fragmented.is_some()) {
+            self.fragmented = self.fragmented.or(Some(frame.opcode));
+            self.fragments += 1;
+        }
+    }
+
+    fn keep_control(&mut self, frame: Frame, piece: &[u8]) {
+        if piece.is_empty() {
+            return;
+        }
+        let control =
+            self.control.get_or_insert_with(|| Box::new(Control { len: 0, bytes: [0; MAX_CONTROL_LEN] }));
+        let start = usize::from(control.len);
+        control.len += piece.len() as u8;
+        mask::apply_into(&mut control.received()[start..], piece, frame.key, 0);
+    }
+
+    fn keep_data(&mut self, limits: &Limits, frame: Frame, piece: &mut [u8]) -> Result<(), Violation> {
+        let text = self.fragmented.unwrap_or(frame.opcode) == OpCode::Text;
         self.reserve(limits, frame, piece.len());
-        let mut key = frame.key;
-        for part in piece.chunks_mut(PART) {
-            if self.role == Role::Server {
-                mask::apply(part, key, 0);
-                key.rotate_left(part.len() % 4);
-            }
-            if opcode == OpCode::Text {
+        // Part by part, so that the copy and the check find it in the nearest cache.
+        for part in piece.chunks_mut(COPY) {
+            let ascii = match self.role {
+                Role::Server => mask::apply_to_text(part, frame.key),
+                Role::Client => false,
+            };
+            if text && !(ascii && self.utf8.is_complete()) {
                 self.utf8.feed(part).map_err(|_| Violation::Utf8)?;
             }
             self.message.extend_from_slice(part);
         }
-        if piece.len() < frame.remaining {
-            self.frame = Some(frame.after(piece.len()));
-            return Ok(None);
-        }
-        self.frame = None;
-        if !frame.fin {
-            return Ok(None);
-        }
-        if !self.utf8.is_complete() {
-            return Err(Violation::Utf8);
-        }
-        self.fragmented = None;
-        self.fragments = 0;
-        Ok(Some(opcode))
+        Ok(())
     }
 
-    /// Room for `more` bytes that are here. Growth is by doubling, so that its cost stays in proportion to what was
-    /// received, but never past the end of the message where that is known.
+    /// Makes room for `more` bytes that are here. Room doubles, so that the cost of growth is in proportion to what was
+    /// received, but does not go past the end of the message where that is known.
     fn reserve(&mut self, limits: &Limits, frame: Frame, more: usize) {
         let len = self.message.len();
         let needed = len + more;
@@ -355,36 +344,82 @@ impl Decoder {
             return;
         }
         let end = if frame.fin { len + frame.remaining } else { limits.max_message };
-        let room = (2 * needed).max(MIN_ROOM).min(end).max(needed);
+        let room = needed.saturating_mul(2).max(MIN_ROOM).min(end).max(needed);
         self.message.reserve_exact(room - len);
     }
 }
+
+/// The first room for a message whose end is not nearer.
+const MIN_ROOM: usize = 64;
 
 impl Frame {
     /// The frame when `len` more bytes of it have arrived.
     fn after(self, len: usize) -> Frame {
         let mut key = self.key;
         key.rotate_left(len % 4);
-        Frame { key, remaining: self.remaining - len, ..self }
+        Frame { remaining: self.remaining - len, fresh: self.fresh && len == 0, key, ..self }
     }
 }
 
-/// Bytes that are unmasked, checked and copied before the next ones, so that they are read from memory once.
-const PART: usize = 4096;
+impl Control {
+    fn received(&mut self) -> &mut [u8] {
+        &mut self.bytes[..usize::from(self.len)]
+    }
+}
 
-/// The first allocation for a message whose end is not nearer.
-const MIN_ROOM: usize = 64;
+/// Where a message lies in the input, in the frequent case: unfragmented, whole, less than 64 KiB.
+struct Whole {
+    opcode: OpCode,
+    key: [u8; 4],
+    start: usize,
+    end: usize,
+}
 
-#[inline]
+impl Whole {
+    /// `None` means any other case, right or wrong.
+    #[inline(always)]
+    fn find(role: Role, limits: &Limits, bytes: &[u8]) -> Option<Whole> {
+        let &[start, second] = bytes.first_chunk()?;
+        let opcode = match start {
+            0x81 => OpCode::Text,
+            0x82 => OpCode::Binary,
+            _ => return None,
+        };
+        let masked = role == Role::Server;
+        // With the right mask bit, the seven bits of length.
+        let short = if masked { second ^ MASKED } else { second };
+        // Called in two places, not on the outcome of either: where the next frame starts then hangs on a branch that
+        // is predicted, not on a chain of selected values.
+        let payload = |len: usize, size: usize| {
+            let (key, start) = match role {
+                Role::Server => (frame::read_key(bytes, size)?, size + 4),
+                Role::Client => ([0; 4], size),
+            };
+            let end = start + len;
+            (len <= limits.max_message && end <= bytes.len()).then_some(Whole { opcode, key, start, end })
+        };
+        match short {
+            ..126 => payload(usize::from(short), 2),
+            126 => match u16::from_be_bytes(*bytes[2..].first_chunk()?) {
+                ..126 => None,
+                len => payload(usize::from(len), 4),
+            },
+            127.. => None,
+        }
+    }
+}
+
+/// A complete payload as what it means.
 fn incoming(opcode: OpCode, payload: &mut [u8]) -> Result<Incoming<'_>, Violation> {
     Ok(match opcode {
         OpCode::Ping => Incoming::Ping(payload),
         OpCode::Pong => Incoming::Pong(payload),
         OpCode::Close => return close(payload),
-        opcode => Incoming::Message { opcode, payload },
+        OpCode::Continuation | OpCode::Text | OpCode::Binary => Incoming::Message { opcode, payload },
     })
 }
 
+/// The payload of a close frame (RFC 6455 section 5.5.1).
 fn close(payload: &[u8]) -> Result<Incoming<'_>, Violation> {
     let Some((code, reason)) = payload.split_first_chunk() else {
         return Ok(Incoming::Close { code: None, reason: "" });

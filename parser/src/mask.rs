@@ -1,24 +1,21 @@
 //! XOR of a slice with the masking key, in place or while copying (RFC 6455 section 5.3).
 //!
-//! Everything goes in blocks of 4, 8, 16 or 32 bytes, which the compiler turns into one or two vector instructions of
-//! the build's target. A length that is no multiple of a block ends with a block that overlaps the one before it:
-//! both are taken from the untouched data, so the shared bytes get the same value twice, and no byte loop is needed.
+//! No vector intrinsics: the loops are shaped so that the compiler uses the widest vectors of the build's target (the
+//! script `vectors` looks at the instructions). The bytes that do not fill a block at the end are
+//! covered by one more block that overlaps the one before. Both are made from the untouched data, so the bytes they
+//! share get the same value twice, and no loop over single bytes is needed.
 
 /// XORs `data` in place. `phase` is the index of the key byte that meets `data[0]`, modulo 4.
 #[inline]
 pub fn apply(data: &mut [u8], key: [u8; 4], phase: usize) {
-    let key = Key::new(key, phase);
-    match data.len() {
-        32.. => long(data, key),
-        16.. => ends::<16>(data, key),
-        8.. => ends::<8>(data, key),
-        4.. => ends::<4>(data, key),
-        _ => {
-            for (index, byte) in data.iter_mut().enumerate() {
-                *byte ^= key.byte(index);
-            }
-        }
-    }
+    unmask::<false>(data, Key::new(key).after(phase));
+}
+
+/// As [`apply`] with phase 0, and says whether everything is ASCII afterwards: almost for nothing, where text would
+/// otherwise need a second pass.
+#[inline]
+pub(crate) fn apply_to_text(data: &mut [u8], key: [u8; 4]) -> bool {
+    unmask::<true>(data, Key::new(key)) & 0x8080_8080 == 0
 }
 
 /// Writes `src`, XORed, to `dst` in one pass. `phase` as in [`apply`].
@@ -27,61 +24,103 @@ pub fn apply(data: &mut [u8], key: [u8; 4], phase: usize) {
 /// If the lengths differ.
 #[inline]
 pub fn apply_into(dst: &mut [u8], src: &[u8], key: [u8; 4], phase: usize) {
-    dst.copy_from_slice(src);
-    apply(dst, key, phase);
+    assert_eq!(dst.len(), src.len(), "source and destination of a masked copy differ in length");
+    let key = Key::new(key).after(phase);
+    let (dst_blocks, dst_rest) = dst.as_chunks_mut::<BLOCK>();
+    let (src_blocks, src_rest) = src.as_chunks::<BLOCK>();
+    let dst_words = dst_blocks.as_flattened_mut().as_chunks_mut().0;
+    let src_words = src_blocks.as_flattened().as_chunks().0;
+    for (dst, src) in dst_words.iter_mut().zip(src_words) {
+        *dst = key.word(*src).to_le_bytes();
+    }
+    dst_rest.copy_from_slice(src_rest);
+    unmask::<false>(dst_rest, key);
 }
 
-/// The key as a number whose lowest byte meets the first byte of a block.
+/// The key as a number whose lowest byte meets the first byte of the data.
 #[derive(Clone, Copy)]
 struct Key(u32);
 
 impl Key {
     #[inline]
-    fn new(key: [u8; 4], phase: usize) -> Key {
-        Key(u32::from_le_bytes(key)).rotated(phase)
+    fn new(key: [u8; 4]) -> Key {
+        Key(u32::from_le_bytes(key))
     }
 
-    /// The key for a block that starts `offset` bytes later.
+    /// The key for data that starts `len` bytes later.
     #[inline]
-    fn rotated(self, offset: usize) -> Key {
-        Key(self.0.rotate_right(8 * (offset % 4) as u32))
+    fn after(self, len: usize) -> Key {
+        Key(self.0.rotate_right(8 * (len % 4) as u32))
     }
 
     #[inline]
-    fn byte(self, index: usize) -> u8 {
-        self.0.to_le_bytes()[index % 4]
+    fn word(self, word: [u8; 4]) -> u32 {
+        u32::from_le_bytes(word) ^ self.0
     }
 
-    /// XORs one block. `N` is a multiple of 4.
+    /// XORs one block, and ORs its words. `N` is a multiple of 4.
     #[inline]
-    fn block<const N: usize>(self, block: &mut [u8; N]) {
-        for lane in block.as_chunks_mut().0 {
-            *lane = (u32::from_le_bytes(*lane) ^ self.0).to_le_bytes();
+    fn block<const N: usize>(self, mut block: [u8; N]) -> ([u8; N], u32) {
+        let mut seen = 0;
+        for bytes in block.as_chunks_mut().0 {
+            let word = self.word(*bytes);
+            seen |= word;
+            *bytes = word.to_le_bytes();
         }
+        (block, seen)
     }
 }
 
-/// From `N` to `2 * N` bytes: a block at either end.
+const BLOCK: usize = 32;
+
+/// XORs `data`, and ORs all of it into one word if `TEXT`.
 #[inline]
-fn ends<const N: usize>(data: &mut [u8], key: Key) {
-    let last = data.len() - N;
-    let (Some(&head), Some(&tail)) = (data.first_chunk::<N>(), data.last_chunk::<N>()) else { return };
-    let (mut head, mut tail) = (head, tail);
-    key.block(&mut head);
-    key.rotated(last).block(&mut tail);
-    data[..N].copy_from_slice(&head);
-    data[last..].copy_from_slice(&tail);
+fn unmask<const TEXT: bool>(data: &mut [u8], key: Key) -> u32 {
+    match data.len() {
+        BLOCK.. => many::<TEXT>(data, key),
+        16.. => two::<16>(data, key),
+        8.. => two::<8>(data, key),
+        4.. => two::<4>(data, key),
+        _ => few(data, key),
+    }
 }
 
+/// [`BLOCK`] bytes or more.
 #[inline]
-fn long(data: &mut [u8], key: Key) {
-    const N: usize = 32;
-    let last = data.len() - N;
-    let Some(&tail) = data.last_chunk::<N>() else { return };
-    let mut tail = tail;
-    key.rotated(last).block(&mut tail);
-    for block in data.as_chunks_mut::<N>().0 {
-        key.block(block);
+fn many<const TEXT: bool>(data: &mut [u8], key: Key) -> u32 {
+    let last = data.len() - BLOCK;
+    let Some(&end) = data.last_chunk::<BLOCK>() else { return 0 };
+    let (end, mut seen) = key.after(last).block(end);
+    for bytes in data.as_chunks_mut::<BLOCK>().0.as_flattened_mut().as_chunks_mut().0 {
+        let word = key.word(*bytes);
+        if TEXT {
+            seen |= word;
+        }
+        *bytes = word.to_le_bytes();
     }
-    data[last..].copy_from_slice(&tail);
+    data[last..].copy_from_slice(&end);
+    seen
+}
+
+/// `N` to `2 * N` bytes: a block at either end.
+#[inline]
+fn two<const N: usize>(data: &mut [u8], key: Key) -> u32 {
+    let last = data.len() - N;
+    let (Some(&start), Some(&end)) = (data.first_chunk::<N>(), data.last_chunk::<N>()) else { return 0 };
+    let (start, seen_at_start) = key.block(start);
+    let (end, seen_at_end) = key.after(last).block(end);
+    data[..N].copy_from_slice(&start);
+    data[last..].copy_from_slice(&end);
+    seen_at_start | seen_at_end
+}
+
+/// Up to three bytes.
+#[inline]
+fn few(data: &mut [u8], key: Key) -> u32 {
+    let mut seen = 0;
+    for (byte, key) in data.iter_mut().zip(key.0.to_le_bytes()) {
+        *byte ^= key;
+        seen |= u32::from(*byte);
+    }
+    seen
 }
