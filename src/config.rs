@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub mod acl;
 mod demo;
 mod document;
 pub mod keys;
@@ -25,7 +26,7 @@ pub use mistakes::{Mistake, Mistakes};
 pub use places::Places;
 pub use service::{Placement, Protocol, Service, Source};
 
-use crate::services::acl::Acl;
+use acl::Acl;
 
 /// Everything that is configured.
 #[derive(Debug, Clone, PartialEq)]

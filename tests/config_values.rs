@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use lapps::config::acl::Acl;
 use lapps::config::{self, Config, Placement, Places, Protocol, Service, Source, TlsVersion};
-use lapps::services::acl::Acl;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;

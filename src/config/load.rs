@@ -190,7 +190,7 @@ mod tests {
             text.char_indices().filter(|(_, c)| "{}[]:,".contains(*c)).map(|(at, _)| at).collect();
         let place = (0..token_starts.len() - 1, 0..PIECES.len(), any::<bool>());
         prop::collection::vec(place, 0..4).prop_map(move |mut places| {
-            places.sort_by(|a, b| b.0.cmp(&a.0));
+            places.sort_by_key(|place| std::cmp::Reverse(place.0));
             places.dedup_by_key(|place| place.0);
             let mut damaged = text.to_string();
             for (token, piece, with_bracket) in places {

@@ -4,11 +4,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::acl::{Acl, Policy, parse_network};
 use super::keys::{self, Key};
 use super::load::absolute;
 use super::section::{Section, allowed};
 use super::{Listen, Timeouts, Tls, TlsVersion, Workers};
-use crate::services::acl::{Acl, Policy, parse_network};
 
 /// A worker's read buffer is not smaller than this: the original's default would cost a system call per message.
 const MIN_READ_BUFFER: usize = 64 * 1024;

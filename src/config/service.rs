@@ -1,6 +1,6 @@
 //! One service as it is configured.
 
-use crate::services::acl::Acl;
+use super::acl::Acl;
 
 /// One service.
 #[derive(Debug, Clone, PartialEq, Eq)]
