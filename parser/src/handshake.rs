@@ -1,7 +1,8 @@
 //! The opening handshake of a WebSocket, both roles (RFC 6455, 4), on top of `http`.
 
 use crate::http::{
-    Fields, RequestHead, ResponseHead, Version, is_token, list_members, push_encoded, push_field, reason,
+    Fields, Known, RequestHead, ResponseHead, Version, is_token, list_members, push_encoded, push_field,
+    reason,
 };
 use alloc::vec::Vec;
 use base64::Engine as _;
@@ -113,37 +114,39 @@ pub fn read_upgrade<'a>(head: &RequestHead<'a>) -> Result<Upgrade<'a>, Refusal> 
     if head.method != "GET" {
         return Err(Refusal::Method);
     }
-    let seen = Seen::read(&head.fields);
-    if seen.body {
+    let fields = &head.fields;
+    let length = fields.first(Known::ContentLength);
+    let no_length = length.is_none_or(|length| length.iter().all(|&digit| digit == b'0'));
+    if !no_length || fields.first(Known::TransferEncoding).is_some() {
         return Err(Refusal::Body);
     }
-    if !seen.websocket {
+    if !fields.lists(Known::Upgrade, "websocket") {
         return Err(Refusal::NotWebSocket);
     }
     if head.version < Version::Http11 {
         return Err(Refusal::Http10);
     }
-    if !seen.connection {
+    if !fields.lists(Known::Connection, "upgrade") {
         return Err(Refusal::Connection);
     }
-    if seen.versions != 1 || !seen.version_13 {
+    if !matches!(fields.only(Known::WebSocketVersion), Ok(Some(b"13"))) {
         return Err(Refusal::Version);
     }
-    let key = match seen.key {
-        Some(key) if seen.keys == 1 && is_key(key) => key,
+    let key = match fields.only(Known::WebSocketKey) {
+        Ok(Some(key)) if is_key(key) => key,
         _ => return Err(Refusal::Key),
     };
     Ok(Upgrade {
         accept: accept_key(key),
         path: head.path,
         query: head.query,
-        origin: seen.origin,
+        origin: fields.first(Known::Origin),
         fields: head.fields,
     })
 }
 
-/// Appends the 101 that accepts `upgrade`. `extra` fields that are not valid, and a `protocol` that is not a token, are
-/// left out.
+/// Appends the 101 that accepts `upgrade`. An empty `server` is not sent; `extra` fields that are not valid, and a
+/// `protocol` that is not a token, are left out.
 pub fn write_accept<'h>(
     out: &mut Vec<u8>,
     upgrade: &Upgrade<'_>,
@@ -154,7 +157,9 @@ pub fn write_accept<'h>(
     out.extend_from_slice(b"HTTP/1.1 101 ");
     out.extend_from_slice(reason(101).as_bytes());
     out.extend_from_slice(b"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
-    push_field(out, "Server", server);
+    if !server.is_empty() {
+        push_field(out, "Server", server);
+    }
     for (name, value) in extra {
         push_field(out, name, value);
     }
@@ -261,54 +266,13 @@ pub fn check_response(head: &ResponseHead<'_>, key: &[u8; 24]) -> Result<(), Res
     Ok(())
 }
 
-/// What one walk over the fields tells about an upgrade.
-#[derive(Default)]
-struct Seen<'a> {
-    body: bool,
-    websocket: bool,
-    connection: bool,
-    versions: usize,
-    version_13: bool,
-    keys: usize,
-    key: Option<&'a [u8]>,
-    origin: Option<&'a [u8]>,
-}
-
-impl<'a> Seen<'a> {
-    fn read(fields: &Fields<'a>) -> Seen<'a> {
-        let mut seen = Seen::default();
-        for (name, value) in fields.raw() {
-            let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-            match name.len() {
-                6 if seen.origin.is_none() && is(b"origin") => seen.origin = Some(value),
-                7 if is(b"upgrade") => seen.websocket |= has_member(value, b"websocket"),
-                10 if is(b"connection") => seen.connection |= has_member(value, b"upgrade"),
-                14 if is(b"content-length") => seen.body |= value.iter().any(|&digit| digit != b'0'),
-                17 if is(b"transfer-encoding") => seen.body = true,
-                17 if is(b"sec-websocket-key") => {
-                    seen.keys += 1;
-                    seen.key = Some(value);
-                }
-                21 if is(b"sec-websocket-version") => {
-                    seen.versions += 1;
-                    seen.version_13 = value == b"13";
-                }
-                _ => {}
-            }
-        }
-        seen
-    }
-}
-
-fn has_member(list: &[u8], token: &[u8]) -> bool {
-    list_members(list).any(|member| member.eq_ignore_ascii_case(token))
-}
-
 /// Is this the base64 of 16 bytes, in the one form that an encoder makes?
 fn is_key(key: &[u8]) -> bool {
     let [symbols @ .., last, b'=', b'='] = key else { return false };
-    symbols.len() == 21
-        && symbols.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
+    // A key is random: a branch for each symbol would be guessed wrong half of the time.
+    let is_symbol = |b: u8| b.is_ascii_alphanumeric() | (b == b'+') | (b == b'/');
+    let Ok(symbols) = <&[u8; 21]>::try_from(symbols) else { return false };
+    symbols.iter().fold(true, |all, &b| all & is_symbol(b))
         // The last symbol carries two bits; the other four must be zero.
         && matches!(last, b'A' | b'Q' | b'g' | b'w')
 }

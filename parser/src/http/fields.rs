@@ -1,6 +1,7 @@
 //! The header fields of a checked head, read in place.
 
-use super::syntax::{first_control, list_members, token_len, trim};
+use super::lines::split_line;
+use super::syntax::{list_members, token_len, trim};
 use super::{HeadError, Version};
 use memchr::memchr;
 
@@ -9,29 +10,29 @@ use memchr::memchr;
 pub struct Fields<'a> {
     /// Checked field lines, each with its CRLF, without the empty line.
     lines: &'a [u8],
+    known: KnownFields<'a>,
 }
 
 impl<'a> Fields<'a> {
-    /// Checks everything between the first line and the end of a head, `block` ending with the empty line.
-    pub(super) fn parse(
-        block: &'a [u8],
-        max: usize,
-        version: Version,
-    ) -> Result<(Fields<'a>, Seen<'a>), HeadError> {
-        let mut seen = Seen::default();
+    /// Checks `block`: everything behind the first line of a head.
+    pub(super) fn parse(block: &'a [u8], max: usize, version: Version) -> Result<Fields<'a>, HeadError> {
+        let mut known = KnownFields::default();
         let mut rest = block;
-        let mut count = 0;
-        while rest != b"\r\n" {
-            if count == max {
-                return Err(HeadError::TooManyFields);
+        for _ in 0..=max {
+            if let [b'\r', b'\n', after @ ..] = rest {
+                if !after.is_empty() {
+                    return Err(HeadError::NotWhole);
+                }
+                known.check_framing(version)?;
+                return Ok(Fields { lines: &block[..block.len() - 2], known });
             }
-            count += 1;
-            let ((name, value), after) = field_line(rest)?;
-            seen.note(name, value)?;
+            let ((name, value), after) = split_field(rest)?;
+            if let Some(name) = Known::of(name) {
+                known.note(name, value);
+            }
             rest = after;
         }
-        seen.check_framing(version)?;
-        Ok((Fields { lines: &block[..block.len() - 2] }, seen))
+        Err(HeadError::TooManyFields)
     }
 
     /// All fields: name as sent, value without the white space around it.
@@ -56,13 +57,28 @@ impl<'a> Fields<'a> {
 
     /// Is `token` a member of the comma-separated list that all fields of this name make up? Ignores case.
     pub fn has_token(&self, name: &str, token: &str) -> bool {
-        self.all(name).flat_map(list_members).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
+        self.all(name).any(|list| has_member(list, token))
     }
 
-    /// All fields, names as bytes: spares the check that they are text.
-    pub(crate) fn raw(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
-        let mut lines = self.lines;
-        core::iter::from_fn(move || next_line(&mut lines))
+    /// The value of the only field of this name.
+    ///
+    /// # Errors
+    /// There is more than one.
+    pub(crate) fn only(&self, name: Known) -> Result<Option<&'a [u8]>, Repeated> {
+        if self.known.repeated(name) { Err(Repeated) } else { Ok(self.known.first(name)) }
+    }
+
+    /// [`get`](Fields::get) without a search.
+    pub(crate) fn first(&self, name: Known) -> Option<&'a [u8]> {
+        self.known.first(name)
+    }
+
+    /// [`has_token`](Fields::has_token) without a search, as long as one field of this name holds the whole list.
+    pub(crate) fn lists(&self, name: Known, token: &str) -> bool {
+        match self.only(name) {
+            Ok(value) => value.is_some_and(|list| has_member(list, token)),
+            Err(Repeated) => self.has_token(name.as_str(), token),
+        }
     }
 }
 
@@ -110,47 +126,109 @@ impl<'a> Iterator for Values<'a, '_> {
     }
 }
 
-/// The fields that decide how a message is framed and routed, noted while the lines are checked.
-#[derive(Default)]
-pub(super) struct Seen<'a> {
-    pub(super) host: Option<&'a [u8]>,
-    length: Option<&'a [u8]>,
-    encoding: Option<&'a [u8]>,
+/// More than one field of a name that may come once.
+pub(crate) struct Repeated;
+
+/// The fields that decide how a message is framed, routed and upgraded: found while the lines are checked, not again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    Host,
+    Origin,
+    Upgrade,
+    Connection,
+    ContentLength,
+    TransferEncoding,
+    WebSocketKey,
+    WebSocketVersion,
 }
 
-impl<'a> Seen<'a> {
-    fn note(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), HeadError> {
-        let (slot, twice) = match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => (&mut self.host, HeadError::HostTwice),
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
-                (&mut self.length, HeadError::ContentLengthTwice)
-            }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                (&mut self.encoding, HeadError::TransferEncoding)
-            }
-            _ => return Ok(()),
-        };
-        if slot.replace(value).is_some() { Err(twice) } else { Ok(()) }
+impl Known {
+    const COUNT: usize = 8;
+
+    /// Recognizes a field name, which must be a token.
+    fn of(name: &[u8]) -> Option<Known> {
+        match name.len() {
+            4 if same(name, b"host") => Some(Known::Host),
+            6 if same(name, b"origin") => Some(Known::Origin),
+            7 if same(name, b"upgrade") => Some(Known::Upgrade),
+            10 if same(name, b"connection") => Some(Known::Connection),
+            14 if same(name, b"content-length") => Some(Known::ContentLength),
+            17 if same(name, b"transfer-encoding") => Some(Known::TransferEncoding),
+            17 if same(name, b"sec-websocket-key") => Some(Known::WebSocketKey),
+            21 if same(name, b"sec-websocket-version") => Some(Known::WebSocketVersion),
+            _ => None,
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Known::Host => "host",
+            Known::Origin => "origin",
+            Known::Upgrade => "upgrade",
+            Known::Connection => "connection",
+            Known::ContentLength => "content-length",
+            Known::TransferEncoding => "transfer-encoding",
+            Known::WebSocketKey => "sec-websocket-key",
+            Known::WebSocketVersion => "sec-websocket-version",
+        }
+    }
+}
+
+/// Compares a token with a lower-case name of letters and hyphens. Among the bytes of tokens, setting bit 5 makes nothing
+/// equal to those but letters that differ in case.
+fn same<const N: usize>(token: &[u8], name: &[u8; N]) -> bool {
+    let Ok(token) = <&[u8; N]>::try_from(token) else { return false };
+    token.iter().zip(name).fold(0, |difference, (t, n)| difference | ((t | 0x20) ^ n)) == 0
+}
+
+/// The first value of each [`Known`] field, and which came again.
+#[derive(Debug, Clone, Copy, Default)]
+struct KnownFields<'a> {
+    first: [Option<&'a [u8]>; Known::COUNT],
+    repeated: u8,
+}
+
+impl<'a> KnownFields<'a> {
+    fn note(&mut self, name: Known, value: &'a [u8]) {
+        match &mut self.first[name as usize] {
+            first @ None => *first = Some(value),
+            Some(_) => self.repeated |= 1 << name as u8,
+        }
+    }
+
+    fn first(&self, name: Known) -> Option<&'a [u8]> {
+        self.first[name as usize]
+    }
+
+    fn repeated(&self, name: Known) -> bool {
+        self.repeated & (1 << name as u8) != 0
     }
 
     /// RFC 9112, 6: the length of the body must be beyond doubt, or two readers disagree where the next message starts.
     fn check_framing(&self, version: Version) -> Result<(), HeadError> {
-        if let Some(length) = self.length
-            && parse_length(length).is_none()
-        {
+        if self.repeated(Known::ContentLength) {
+            return Err(HeadError::ContentLengthTwice);
+        }
+        let length = self.first(Known::ContentLength);
+        if length.is_some_and(|length| parse_length(length).is_none()) {
             return Err(HeadError::ContentLength);
         }
-        let Some(encoding) = self.encoding else { return Ok(()) };
-        if self.length.is_some() {
+        let Some(encoding) = self.first(Known::TransferEncoding) else { return Ok(()) };
+        if length.is_some() {
             return Err(HeadError::LengthWithEncoding);
         }
         let chunked_last =
             list_members(encoding).last().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"));
-        if version == Version::Http10 || !chunked_last {
+        if version == Version::Http10 || self.repeated(Known::TransferEncoding) || !chunked_last {
             return Err(HeadError::TransferEncoding);
         }
         Ok(())
     }
+}
+
+fn has_member(list: &[u8], token: &str) -> bool {
+    let is_it = |member: &[u8]| member.eq_ignore_ascii_case(token.as_bytes());
+    is_it(list) || list_members(list).any(is_it)
 }
 
 /// A whole number in decimal digits and nothing else (RFC 9110, 8.6).
@@ -169,8 +247,8 @@ fn parse_length(value: &[u8]) -> Option<u64> {
 /// Name and trimmed value of a field line.
 type Field<'a> = (&'a [u8], &'a [u8]);
 
-/// Checks the field line at the start of `rest`; also returns what follows it.
-fn field_line(rest: &[u8]) -> Result<(Field<'_>, &[u8]), HeadError> {
+/// Checks the field line at the start of `rest` and splits it off; also returns what follows it.
+fn split_field(rest: &[u8]) -> Result<(Field<'_>, &[u8]), HeadError> {
     let colon = token_len(rest);
     match rest.get(colon) {
         Some(b':') if colon > 0 => {}
@@ -179,21 +257,8 @@ fn field_line(rest: &[u8]) -> Result<(Field<'_>, &[u8]), HeadError> {
         Some(_) => return Err(HeadError::FieldName),
         None => return Err(HeadError::NotWhole),
     }
-    let (value, after) = line_end(&rest[colon + 1..])?;
+    let (value, after) = split_line(&rest[colon + 1..])?;
     Ok(((&rest[..colon], trim(value)), after))
-}
-
-/// Splits `rest` at its first CRLF, of which everything before must be free of control bytes.
-pub(super) fn line_end(rest: &[u8]) -> Result<(&[u8], &[u8]), HeadError> {
-    let (text, end) = rest.split_at(first_control(rest));
-    match end {
-        [b'\r', b'\n', after @ ..] => Ok((text, after)),
-        [] | [b'\r'] => Err(HeadError::NotWhole),
-        [b'\r', ..] => Err(HeadError::BareCr),
-        [b'\n', ..] => Err(HeadError::BareLf),
-        [0, ..] => Err(HeadError::Nul),
-        _ => Err(HeadError::Control),
-    }
 }
 
 /// Takes one line off checked lines.

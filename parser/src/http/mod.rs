@@ -4,6 +4,7 @@
 //! once and then lend out its parts. What is wrong is a [`HeadError`], which knows the status that answers it.
 
 mod fields;
+mod lines;
 mod request;
 mod response;
 mod scan;
@@ -12,6 +13,7 @@ mod write;
 
 use core::fmt;
 
+pub(crate) use fields::Known;
 pub use fields::{Fields, Iter, Values};
 pub use request::RequestHead;
 pub use response::ResponseHead;

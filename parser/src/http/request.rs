@@ -1,6 +1,7 @@
 //! A request head: request line and fields (RFC 9112, 3).
 
-use super::fields::line_end;
+use super::fields::{Known, Repeated};
+use super::lines::split_line;
 use super::syntax::{is_host, is_token_bytes};
 use super::{Fields, HeadError, HeadLimits, Version};
 use memchr::memchr;
@@ -37,7 +38,7 @@ impl<'a> RequestHead<'a> {
         while let [b'\r', b'\n', after @ ..] = rest {
             rest = after;
         }
-        let (line, block) = line_end(rest)?;
+        let (line, block) = split_line(rest)?;
         let (method, line) = split_space(line)?;
         let (target, version) = split_space(line)?;
         if !is_token_bytes(method) {
@@ -46,16 +47,20 @@ impl<'a> RequestHead<'a> {
         if target.len() > limits.target {
             return Err(HeadError::TargetTooLong);
         }
-        let version = Version::parse(version)?;
+        let version = match Version::parse(version) {
+            Err(_) if version.contains(&b' ') => return Err(HeadError::RequestLine),
+            version => version?,
+        };
         let (method, target) = (text(method)?, text(target)?);
         let (path, query) = split_target(method, target)?;
-        let (fields, seen) = Fields::parse(block, limits.fields, version)?;
-        match seen.host {
-            None if version == Version::Http10 => {}
-            None => return Err(HeadError::HostMissing),
+        let fields = Fields::parse(block, limits.fields, version)?;
+        match fields.only(Known::Host) {
+            Err(Repeated) => return Err(HeadError::HostTwice),
+            Ok(None) if version == Version::Http10 => {}
+            Ok(None) => return Err(HeadError::HostMissing),
             // A client whose target has no authority sends an empty Host (RFC 9110, 7.2).
-            Some(host) if host.is_empty() || is_host(host) => {}
-            Some(_) => return Err(HeadError::HostInvalid),
+            Ok(Some(host)) if host.is_empty() || is_host(host) => {}
+            Ok(Some(_)) => return Err(HeadError::HostInvalid),
         }
         Ok(RequestHead { method, target, path, query, version, fields })
     }
@@ -72,32 +77,32 @@ fn text(bytes: &[u8]) -> Result<&str, HeadError> {
 
 /// Path and query of the target, in the form that the method asks for (RFC 9112, 3.2).
 fn split_target<'a>(method: &str, target: &'a str) -> Result<(&'a str, Option<&'a str>), HeadError> {
-    if target.is_empty() || target.bytes().any(|b| !b.is_ascii_graphic() || b == b'#') {
+    if target.bytes().fold(target.is_empty(), |bad, b| bad | !b.is_ascii_graphic() | (b == b'#')) {
         return Err(HeadError::Target);
     }
-    if method == "CONNECT" {
-        let has_port =
-            target.rfind(':').is_some_and(|colon| !target[colon..].contains(']') && colon + 1 < target.len());
-        return if has_port && is_host(target.as_bytes()) {
-            Ok((target, None))
-        } else {
-            Err(HeadError::Target)
-        };
-    }
-    if method == "OPTIONS" && target == "*" {
-        return Ok((target, None));
-    }
-    let local = if target.starts_with('/') { target } else { strip_authority(target)? };
-    Ok(match local.split_once('?') {
-        Some(("", query)) => ("/", Some(query)),
-        Some((path, query)) => (path, Some(query)),
-        None if local.is_empty() => ("/", None),
+    let local = match target.as_bytes() {
+        b"*" if method == "OPTIONS" => return Ok((target, None)),
+        _ if method == "CONNECT" => {
+            return if is_authority_form(target) { Ok((target, None)) } else { Err(HeadError::Target) };
+        }
+        [b'/', ..] => target,
+        _ => strip_authority(target)?,
+    };
+    let (path, query) = match memchr(b'?', local.as_bytes()) {
+        Some(mark) => (&local[..mark], Some(&local[mark + 1..])),
         None => (local, None),
-    })
+    };
+    Ok((if path.is_empty() { "/" } else { path }, query))
 }
 
-/// What follows scheme and authority of an absolute-form target. The authority must be a host without user information
-/// (RFC 9110, 4.2.1 and 4.2.4).
+/// A host and a port, which must both be there (RFC 9112, 3.2.3).
+fn is_authority_form(target: &str) -> bool {
+    let port = target.rsplit_once(':').map_or("", |(_, port)| port);
+    is_host(target.as_bytes()) && !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// What follows scheme and authority of an absolute-form target (RFC 9112, 3.2.2). The authority must be a host without
+/// user information (RFC 9110, 4.2.1 and 4.2.4).
 fn strip_authority(target: &str) -> Result<&str, HeadError> {
     let (scheme, rest) = target.split_once("://").ok_or(HeadError::Target)?;
     if !["http", "https", "ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {

@@ -1,6 +1,6 @@
 //! A response head: status line and fields (RFC 9112, 4).
 
-use super::fields::line_end;
+use super::lines::split_line;
 use super::{Fields, HeadError, HeadLimits, Version};
 
 /// A checked response head, borrowed from the bytes it came in.
@@ -25,7 +25,7 @@ impl<'a> ResponseHead<'a> {
         if head.len() > limits.head {
             return Err(HeadError::HeadTooLong);
         }
-        let (line, block) = line_end(head)?;
+        let (line, block) = split_line(head)?;
         let (version, status) = line.split_at_checked(8).ok_or(HeadError::StatusLine)?;
         let version = Version::parse(version)?;
         let (status, reason) = match status {
@@ -37,7 +37,7 @@ impl<'a> ResponseHead<'a> {
             _ => return Err(HeadError::StatusLine),
         };
         let status = status.iter().fold(0, |n, &&digit| n * 10 + u16::from(digit - b'0'));
-        let (fields, _) = Fields::parse(block, limits.fields, version)?;
+        let fields = Fields::parse(block, limits.fields, version)?;
         Ok(ResponseHead { version, status, reason, fields })
     }
 }

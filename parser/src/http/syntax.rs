@@ -9,7 +9,7 @@ pub fn is_token(text: &str) -> bool {
 
 /// May this be written as a field value (RFC 9110, 5.5): no control bytes but tabs, no white space at its ends?
 pub fn is_field_value(value: &[u8]) -> bool {
-    first_control(value) == value.len() && trim(value).len() == value.len()
+    !value.iter().any(|&b| is_control(b)) && trim(value).len() == value.len()
 }
 
 /// Is this a host with an optional port (RFC 9110, 7.2): a name, an IPv4 address or an IPv6 address in brackets? The
@@ -23,13 +23,7 @@ pub fn is_host(value: &[u8]) -> bool {
             }
             (&rest[..end], &rest[end + 1..])
         }
-        _ => {
-            let end = value.iter().position(|&b| b == b':').unwrap_or(value.len());
-            if !is_reg_name(&value[..end]) {
-                return false;
-            }
-            value.split_at(end)
-        }
+        _ => value.split_at(reg_name_len(value)),
     };
     !host.is_empty() && is_port_suffix(port)
 }
@@ -39,14 +33,14 @@ pub(super) fn is_token_bytes(bytes: &[u8]) -> bool {
     !bytes.is_empty() && token_len(bytes) == bytes.len()
 }
 
-/// How many bytes at the start of `bytes` are token characters.
-pub(super) fn token_len(bytes: &[u8]) -> usize {
-    bytes.iter().position(|&b| !TOKEN[b as usize]).unwrap_or(bytes.len())
+/// Is this a control byte that may not stand in a line? All but the tab are.
+pub(super) const fn is_control(b: u8) -> bool {
+    ((b < 0x20) & (b != b'\t')) | (b == 0x7f)
 }
 
-/// Offset of the first control byte that is not a tab; the length if there is none.
-pub(super) fn first_control(bytes: &[u8]) -> usize {
-    bytes.iter().position(|&b| is_control(b)).unwrap_or(bytes.len())
+/// How many bytes at the start of `bytes` are token characters.
+pub(super) fn token_len(bytes: &[u8]) -> usize {
+    bytes.iter().position(|&b| !TOKEN[usize::from(b)]).unwrap_or(bytes.len())
 }
 
 /// `bytes` without spaces and tabs at its ends (OWS; RFC 9110, 5.6.3).
@@ -65,10 +59,6 @@ pub(crate) fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone 
     value.split(|&b| b == b',').map(trim).filter(|member| !member.is_empty())
 }
 
-const fn is_control(b: u8) -> bool {
-    (b < 0x20 && b != b'\t') || b == 0x7f
-}
-
 /// What stands between the brackets (RFC 3986, 3.2.2): an IPv6 address, or `v`, hex digits, a dot and a later form.
 fn is_ip_literal(inner: &[u8]) -> bool {
     if let [b'v' | b'V', future @ ..] = inner {
@@ -77,27 +67,21 @@ fn is_ip_literal(inner: &[u8]) -> bool {
         return !version.is_empty()
             && version.iter().all(u8::is_ascii_hexdigit)
             && !address.is_empty()
-            && address.iter().all(|&b| b == b':' || is_reg_name_byte(b));
+            && address.iter().all(|&b| b == b':' || REG_NAME[usize::from(b)]);
     }
     core::str::from_utf8(inner).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
 
-fn is_reg_name(mut name: &[u8]) -> bool {
+/// How many bytes at the start of `bytes` make up a registered name or an IPv4 address (RFC 3986, 3.2.2).
+fn reg_name_len(bytes: &[u8]) -> usize {
+    let mut len = 0;
     loop {
-        name = match name {
-            [] => return true,
-            [b'%', a, b, rest @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
-            [b, rest @ ..] if is_reg_name_byte(*b) => rest,
-            _ => return false,
+        match bytes[len..] {
+            [b, ..] if REG_NAME[usize::from(b)] => len += 1,
+            [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => len += 3,
+            _ => return len,
         }
     }
-}
-
-/// unreserved / sub-delims (RFC 3986, 2.2 and 2.3).
-const fn is_reg_name_byte(b: u8) -> bool {
-    b.is_ascii_alphanumeric()
-        || matches!(b, b'-' | b'.' | b'_' | b'~')
-        || matches!(b, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
 }
 
 /// Nothing, or a colon and a port number, which may be missing (RFC 3986, 3.2.3).
@@ -113,15 +97,24 @@ fn is_port_suffix(suffix: &[u8]) -> bool {
     }
 }
 
-const TOKEN: [bool; 256] = {
+/// tchar (RFC 9110, 5.6.2).
+const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
+
+/// unreserved / sub-delims (RFC 3986, 2.2 and 2.3).
+const REG_NAME: [bool; 256] = table(b"-._~!$&'()*+,;=");
+
+/// The letters, the digits and `others`.
+const fn table(others: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
     let mut b = 0;
     while b < 128 {
-        let c = b as u8;
-        table[b] = c.is_ascii_alphanumeric()
-            || matches!(c, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.')
-            || matches!(c, b'^' | b'_' | b'`' | b'|' | b'~');
+        table[b] = (b as u8).is_ascii_alphanumeric();
         b += 1;
     }
+    let mut i = 0;
+    while i < others.len() {
+        table[others[i] as usize] = true;
+        i += 1;
+    }
     table
-};
+}

@@ -26,8 +26,9 @@ pub const fn reason(status: u16) -> &'static str {
 
 /// Appends a complete response after which the connection closes.
 ///
-/// `extra` fields come last; one that is not a valid field is left out. With an `Upgrade` among them (426) `Connection` names it too (RFC
-/// 9110, 7.8). An empty `content_type` is not sent. `head_only` (HEAD) leaves out the body, not its length.
+/// `extra` fields come last; one that is not a valid field is left out. With an `Upgrade` among them (426), `Connection`
+/// names it too (RFC 9110, 7.8). An empty `server` or `content_type` is not sent. `head_only` (the answer to HEAD) leaves
+/// out the body, but not its length.
 pub fn write_response(
     out: &mut Vec<u8>,
     status: u16,
@@ -42,9 +43,10 @@ pub fn write_response(
     out.push(b' ');
     out.extend_from_slice(reason(status).as_bytes());
     out.extend_from_slice(b"\r\n");
-    push_field(out, "Server", server);
-    if !content_type.is_empty() {
-        push_field(out, "Content-Type", content_type);
+    for (name, value) in [("Server", server), ("Content-Type", content_type)] {
+        if !value.is_empty() {
+            push_field(out, name, value);
+        }
     }
     push_field(out, "Content-Length", &body.len().to_string());
     let upgrade = extra.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
