@@ -83,6 +83,8 @@ pub(crate) struct Worker {
     now: u64,
     /// TLS handshakes that may still be worked on in this turn.
     handshakes_left: u32,
+    /// The order to drain came with this turn's mail.
+    drain_ordered: Option<Instant>,
     /// Set when the server stops: the end of the grace.
     drain: Option<Instant>,
 }
@@ -168,6 +170,7 @@ impl Worker {
             started: Instant::now(),
             now: 0,
             handshakes_left: 0,
+            drain_ordered: None,
             drain: None,
         }
     }
@@ -268,6 +271,13 @@ impl Worker {
                 self.mailbox.settle(sender);
             }
         }
+        // Only now: the other senders' mail that was there before the order, such as a goodbye, has been taken.
+        if let Some(deadline) = self.drain_ordered.take() {
+            self.drain = Some(deadline);
+            for key in self.conns.keys() {
+                self.dismiss(key);
+            }
+        }
     }
 
     fn on_mail(&mut self, mail: Mail) {
@@ -289,12 +299,7 @@ impl Worker {
                 }
                 let _ = self.reports.send(Report::Stopped);
             }
-            Mail::Drain { deadline } => {
-                self.drain = Some(deadline);
-                for key in self.conns.keys() {
-                    self.dismiss(key);
-                }
-            }
+            Mail::Drain { deadline } => self.drain_ordered = Some(deadline),
         }
     }
 

@@ -1,0 +1,174 @@
+//! The server as a process of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use super::PATIENCE;
+use super::home::Home;
+
+/// A running server. Dropped, it is killed.
+pub struct Lapps {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// What it printed until it listened.
+    pub banner: String,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+    seen: String,
+}
+
+impl Lapps {
+    /// Starts the server on `home` and waits until it listens.
+    pub fn start(home: &Home) -> Lapps {
+        home.save();
+        Lapps::run(home.path(), &["run", "--home", home.path().to_str().unwrap()], &[])
+    }
+
+    /// Starts the built-in demo on any free port.
+    pub fn demo() -> Lapps {
+        Lapps::run(Path::new("."), &["--demo", "--port", "0"], &[])
+    }
+
+    /// Starts the server with these arguments and environment variables, and waits until it listens.
+    pub fn run(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Lapps {
+        let mut child = command(directory, arguments, variables)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server binary runs");
+        let stdout = lines(child.stdout.take().unwrap()).0;
+        let stderr = lines(child.stderr.take().unwrap()).0;
+        let mut banner = String::new();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            let Ok(line) = stdout.recv_timeout(wait) else {
+                let _ = child.kill();
+                let log: String = stderr.iter().collect();
+                panic!("the server does not listen; it printed:\n{banner}{log}");
+            };
+            banner.push_str(&line);
+            if let Some((_, url)) = line.split_once("listening on ") {
+                let (scheme, address) = url.trim().split_once("://").expect("a URL");
+                let address = address.parse().expect("an address");
+                return Lapps {
+                    child,
+                    address,
+                    tls: scheme == "wss",
+                    banner,
+                    stdout,
+                    stderr,
+                    seen: String::new(),
+                };
+            }
+        }
+    }
+
+    /// Its process number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal by name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let status =
+            Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits until its log or output has a line that holds `text`, and gives everything up to there.
+    pub fn expect_log(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(at) = self.seen.find(text) {
+                let end = self.seen[at..].find('\n').map_or(self.seen.len(), |end| at + end + 1);
+                return self.seen.drain(..end).collect();
+            }
+            let line = match self.stdout.try_recv() {
+                Ok(line) => Ok(line),
+                Err(_) => self.stderr.recv_timeout(std::time::Duration::from_millis(20)),
+            };
+            match line {
+                Ok(line) => self.seen.push_str(&line),
+                Err(_) => assert!(Instant::now() < deadline, "no {text:?} in the log:\n{}", self.seen),
+            }
+        }
+    }
+
+    /// Waits until it has ended, and gives what it printed since the last look.
+    pub fn wait(mut self) -> (ExitStatus, String) {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status,
+                None if Instant::now() > deadline => panic!("the server does not end"),
+                None => std::thread::yield_now(),
+            }
+        };
+        let mut output = std::mem::take(&mut self.seen);
+        output.extend(self.stdout.iter());
+        output.extend(self.stderr.iter());
+        (status, output)
+    }
+
+    /// Orders it to stop, and expects it to end well.
+    pub fn stop(self) -> String {
+        self.signal("TERM");
+        let (status, output) = self.wait();
+        assert!(status.success(), "{status}: {output}");
+        output
+    }
+}
+
+impl Drop for Lapps {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs the binary to its end: exit status, output, errors.
+pub fn run_to_end(
+    directory: &Path,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> (ExitStatus, String, String) {
+    let output =
+        command(directory, arguments, variables).stdin(Stdio::null()).output().expect("the binary runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (output.status, text(output.stdout), text(output.stderr))
+}
+
+fn command(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lapps"));
+    command.args(arguments).current_dir(directory).env_clear().envs(variables.iter().copied());
+    if let Some(path) = std::env::var_os("PATH") {
+        command.env("PATH", path);
+    }
+    command
+}
+
+/// The lines of a stream, read by a thread of their own.
+fn lines(stream: impl Read + Send + 'static) -> (Receiver<String>, JoinHandle<()>) {
+    let (sender, receiver) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let mut reader = BufReader::new(stream);
+        let mut line = Vec::new();
+        while matches!(reader.read_until(b'\n', &mut line), Ok(read) if read > 0) {
+            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                break;
+            }
+            line.clear();
+        }
+    });
+    (receiver, thread)
+}
