@@ -31,12 +31,12 @@ pub fn load(places: &Places) -> Result<Config, Mistakes> {
         let wrong = "there is no such file, but WS_CONFIG names it";
         mistakes.push(about_file(&places.ws_file, wrong.to_string()));
     }
+    let server = server(&places.ws_file, ws.as_deref(), &home, &mut mistakes);
     let had = mistakes.len();
     let lapps = read(&places.lapps_file, &mut mistakes);
     if lapps.is_none() && mistakes.len() == had {
         mistakes.push(about_file(&places.lapps_file, how_to_begin(&home)));
     }
-    let server = server(&places.ws_file, ws.as_deref(), &home, &mut mistakes);
     let services = services(&places.lapps_file, lapps.as_deref(), &home, &|_| Source::Apps, &mut mistakes);
     assemble(server, services, mistakes)
 }
