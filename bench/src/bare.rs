@@ -1,11 +1,12 @@
 //! The bare echo: the least that a server on epoll can do, as the baseline for everything that does more.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::SocketAddr;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
+use crate::drain::write_some;
 use crate::failure::Failure;
 
 const LISTENER: Token = Token(usize::MAX);
@@ -132,19 +133,4 @@ impl Peer {
         }
         true
     }
-}
-
-/// Writes until the socket takes no more, and says how much it took.
-fn write_some(socket: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match socket.write(&bytes[written..]) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(more) => written += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(written)
 }

@@ -153,6 +153,9 @@ struct Load<'p> {
     schedule: Option<Schedule>,
     meter: Meter,
     stage: Stage,
+    /// When the measurement begins and ends, on the run's clock.
+    measure: u64,
+    end: u64,
     spent: Spent,
     unanswered: u64,
     /// The run's clock counts nanoseconds from here.
@@ -177,7 +180,8 @@ impl<'p> Load<'p> {
             sent: 0,
             stamps: VecDeque::new(),
         });
-        let (_, end) = moments(plan);
+        let measure = plan.warm_up.as_nanos() as u64;
+        let end = measure + plan.duration.as_nanos() as u64;
         let pace = if plan.rate.is_some() { Pace::Scheduled } else { Pace::ClosedLoop };
         Ok(Load {
             plan,
@@ -188,6 +192,8 @@ impl<'p> Load<'p> {
             schedule: plan.rate.map(|rate| Schedule::new(rate, plan.connections, 0, end)),
             meter: Meter::new(pace),
             stage: Stage::WarmUp,
+            measure,
+            end,
             spent: Spent::default(),
             unanswered: 0,
             origin: Instant::now(),
@@ -293,18 +299,22 @@ impl<'p> Load<'p> {
 
     /// Goes on to the next part of the run when its time has come.
     fn advance(&mut self, now: u64) -> Result<(), Failure> {
-        let (measure, end) = moments(self.plan);
         match self.stage {
-            Stage::WarmUp if now >= measure => {
+            Stage::WarmUp if now >= self.measure => {
                 self.spent.client = CpuTime::of(std::process::id())?;
                 self.spent.server = match self.plan.pid {
                     Some(pid) => Some((CpuTime::of(pid)?, 0)),
                     None => None,
                 };
-                self.meter.open(self.now());
+                let opened = self.now();
+                self.meter.open(opened);
                 self.stage = Stage::Measuring;
+                // A timetable has its own end; what is measured without one gets its full length.
+                if self.schedule.is_none() {
+                    self.end = opened + self.plan.duration.as_nanos() as u64;
+                }
             }
-            Stage::Measuring if now >= end => {
+            Stage::Measuring if now >= self.end => {
                 self.meter.shut(self.now());
                 if let (Some(pid), Some((before, _))) = (self.plan.pid, self.spent.server) {
                     self.spent.server = Some((CpuTime::of(pid)?.since(before), resident(pid)?));
@@ -338,8 +348,7 @@ impl<'p> Load<'p> {
     /// that it has waited so far.
     fn give_up(&mut self, now: u64) -> bool {
         let Some(schedule) = &self.schedule else { return false };
-        let (_, end) = moments(self.plan);
-        if now < end + GRACE {
+        if now < self.end + GRACE {
             return false;
         }
         for (connection, lane) in (0..).zip(&self.lanes) {
@@ -358,10 +367,9 @@ impl<'p> Load<'p> {
     fn timeout(&self) -> Duration {
         const MS: u64 = 1_000_000;
         let now = self.now();
-        let (measure, end) = moments(self.plan);
         let change = match self.stage {
-            Stage::WarmUp => measure,
-            Stage::Measuring => end,
+            Stage::WarmUp => self.measure,
+            Stage::Measuring => self.end,
             Stage::Draining => u64::MAX,
         };
         let due = self.schedule.as_ref().and_then(Schedule::next_due);
@@ -373,12 +381,6 @@ impl<'p> Load<'p> {
     fn now(&self) -> u64 {
         elapsed(self.origin)
     }
-}
-
-/// When the measurement begins and ends, on the run's clock.
-fn moments(plan: &EchoPlan) -> (u64, u64) {
-    let measure = plan.warm_up.as_nanos() as u64;
-    (measure, measure + plan.duration.as_nanos() as u64)
 }
 
 #[inline]

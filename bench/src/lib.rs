@@ -3,12 +3,16 @@
 //! The binary `lapps-bench` is a thin layer over these modules; tests use them directly.
 
 pub mod bare;
+pub mod compare;
 pub mod connection;
 pub mod descriptors;
+mod drain;
 pub mod echo;
 pub mod failure;
 pub mod framer;
+pub mod home;
 pub mod idle;
+pub mod machine;
 pub mod meter;
 pub mod pattern;
 pub mod pool;
@@ -16,6 +20,8 @@ pub mod process;
 pub mod random;
 pub mod report;
 pub mod schedule;
+pub mod server;
+pub mod table;
 pub mod target;
 pub mod tls;
 pub mod transport;

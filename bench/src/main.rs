@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 use lapps_bench::bare::BareEcho;
+use lapps_bench::compare::{self, ComparePlan};
 use lapps_bench::echo::{self, EchoPlan};
 use lapps_bench::failure::Failure;
 use lapps_bench::idle::{self, IdlePlan};
@@ -33,6 +34,8 @@ enum Command {
     Idle(IdleArgs),
     /// Serve the baseline: a TCP echo that does nothing else.
     BareEcho(BareArgs),
+    /// Run LAppS and the bare echo in turn, server and client on a core of their own, and print a table.
+    Compare(CompareArgs),
 }
 
 #[derive(Args)]
@@ -43,7 +46,7 @@ struct EchoArgs {
     #[arg(long, value_name = "N", default_value_t = 240, value_parser = value_parser!(u32).range(1..))]
     connections: u32,
     /// Bytes in each message.
-    #[arg(long, value_name = "BYTES", default_value_t = 128)]
+    #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = payload)]
     payload: usize,
     /// Messages that each connection keeps under way.
     #[arg(long, value_name = "D", default_value_t = 1, value_parser = value_parser!(u32).range(1..))]
@@ -97,6 +100,34 @@ struct BareArgs {
 }
 
 #[derive(Args)]
+struct CompareArgs {
+    /// The lapps executable.
+    #[arg(long, value_name = "PATH")]
+    lapps: PathBuf,
+    /// Bytes in each message.
+    #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = payload)]
+    payload: usize,
+    /// Messages that each connection keeps under way; several make several cases.
+    #[arg(long, value_name = "D,..", default_value = "1,16", value_delimiter = ',', value_parser = value_parser!(u32).range(1..))]
+    depths: Vec<u32>,
+    /// Connections.
+    #[arg(long, value_name = "N", default_value_t = 240, value_parser = value_parser!(u32).range(1..))]
+    connections: u32,
+    /// How often the servers take turns.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(1..))]
+    passes: u32,
+    /// Length of each measurement.
+    #[arg(long, value_name = "S", default_value = "3", value_parser = seconds)]
+    seconds: Duration,
+    /// Load before each measurement, which does not count.
+    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
+    warmup: Duration,
+    /// Write table, figures of every run and machine facts into this directory.
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+}
+
+#[derive(Args)]
 struct ServerArgs {
     /// ws://, wss:// or tcp:// (the payload alone, for the bare echo).
     url: String,
@@ -116,6 +147,7 @@ fn main() -> ExitCode {
         Command::Echo(args) => run_echo(&args),
         Command::Idle(args) => run_idle(&args),
         Command::BareEcho(args) => run_bare_echo(&args),
+        Command::Compare(args) => run_compare(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -181,6 +213,25 @@ fn run_bare_echo(args: &BareArgs) -> Result<(), Failure> {
     server.serve()
 }
 
+fn run_compare(args: &CompareArgs) -> Result<(), Failure> {
+    descriptors::raise(args.connections)?;
+    let plan = ComparePlan {
+        lapps: args.lapps.clone(),
+        bench: std::env::current_exe().map_err(|error| Failure::system("find this executable", error))?,
+        connections: args.connections,
+        payload: args.payload,
+        depths: args.depths.clone(),
+        passes: args.passes,
+        warm_up: args.warmup,
+        duration: args.seconds,
+    };
+    let comparison = compare::run(&plan, &mut |line| eprintln!("{line}"))?;
+    if let Some(directory) = &args.record {
+        comparison.record(directory)?;
+    }
+    print(&comparison.markdown())
+}
+
 impl ServerArgs {
     fn find(&self) -> Result<Target, Failure> {
         let trust = match (&self.ca, self.insecure) {
@@ -189,6 +240,17 @@ impl ServerArgs {
             (None, false) => None,
         };
         Target::find(Url::parse(&self.url)?, trust)
+    }
+}
+
+/// The most that one message of the client holds.
+const MAX_PAYLOAD: usize = 64 * 1024 * 1024;
+
+/// Bytes of a message.
+fn payload(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bytes) if bytes <= MAX_PAYLOAD => Ok(bytes),
+        _ => Err(format!("0 to {MAX_PAYLOAD} bytes are possible")),
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use mio::net::TcpStream;
 use rustls::ClientConnection;
 
+use crate::drain::write_some;
 use crate::failure::Failure;
 
 /// The buffers that all connections of the client share: it is one thread, and a connection is idle between turns.
@@ -186,19 +187,4 @@ fn encrypt(tls: &mut ClientConnection, socket: &mut TcpStream, plaintext: &[u8])
         }
     }
     Ok(())
-}
-
-/// Writes until the socket takes no more, and says how much it took.
-fn write_some(socket: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match socket.write(&bytes[written..]) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(more) => written += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(written)
 }

@@ -1,0 +1,81 @@
+//! The LAppS home that a comparison serves: one worker, and an echo service in both placements.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::failure::Failure;
+
+/// Request target of the echo that runs inside of the I/O worker.
+pub const CO_LOCATED: &str = "/echo";
+/// Request target of the echo that has a thread of its own.
+pub const DEDICATED: &str = "/echo-dedicated";
+
+const SERVICE: &str = "\
+local service = {}
+
+function service.onStart() end
+
+function service.onMessage(handler, opcode, message)
+  local sent = ws:send(handler, opcode, message)
+  return sent
+end
+
+function service.onDisconnect(handler) end
+
+function service.onShutdown() end
+
+return service
+";
+
+/// Writes the home into the directory `home`.
+///
+/// # Errors
+/// [`Failure::System`] names the path that cannot be written.
+pub fn write(home: &Path) -> Result<(), Failure> {
+    for name in ["echo", "echo_dedicated"] {
+        put(&home.join("apps").join(name).join(format!("{name}.lua")), SERVICE)?;
+    }
+    let conf = home.join("etc/conf");
+    let ws = json!({ "listeners": 1, "ip": "127.0.0.1", "port": 0, "workers": { "workers": 1 } });
+    put(&conf.join("ws.json"), &format!("{ws:#}\n"))?;
+    let service = |target: &str| {
+        json!({
+            "auto_start": true,
+            "protocol": "raw",
+            "request_target": target,
+            "max_inbound_message_size": 16_777_216,
+        })
+    };
+    let mut dedicated = service(DEDICATED);
+    dedicated["instances"] = json!(1);
+    let lapps = json!({ "services": { "echo": service(CO_LOCATED), "echo_dedicated": dedicated } });
+    put(&conf.join("lapps.json"), &format!("{lapps:#}\n"))
+}
+
+fn put(path: &Path, text: &str) -> Result<(), Failure> {
+    let directory = path.parent().unwrap_or(path);
+    fs::create_dir_all(directory)
+        .and_then(|()| fs::write(path, text))
+        .map_err(|error| Failure::system(format!("write {}", path.display()), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn the_two_placements_differ_in_instances_and_target() {
+        let home = tempfile::tempdir().unwrap();
+        write(home.path()).unwrap();
+        let text = fs::read_to_string(home.path().join("etc/conf/lapps.json")).unwrap();
+        let lapps: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(lapps["services"]["echo"]["request_target"], CO_LOCATED);
+        assert!(lapps["services"]["echo"].get("instances").is_none());
+        assert_eq!(lapps["services"]["echo_dedicated"]["request_target"], DEDICATED);
+        assert_eq!(lapps["services"]["echo_dedicated"]["instances"], 1);
+        assert!(home.path().join("apps/echo_dedicated/echo_dedicated.lua").exists());
+    }
+}
