@@ -88,7 +88,7 @@ mod tests {
         wheel.insert(7, key(2));
         wheel.insert(5, key(3));
         assert_eq!(wheel.earliest(), Some(5));
-        assert_eq!(taken(&mut wheel, 4), []);
+        assert_eq!(taken(&mut wheel, 4), [0u32; 0]);
         assert_eq!(taken(&mut wheel, 5), [1, 3]);
         assert_eq!(wheel.earliest(), Some(7));
         assert_eq!(taken(&mut wheel, 100), [2]);
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn an_entry_in_the_past_comes_at_the_next_turn() {
         let mut wheel = Wheel::new();
-        assert_eq!(taken(&mut wheel, 50), []);
+        assert_eq!(taken(&mut wheel, 50), [0u32; 0]);
         wheel.insert(3, key(1));
         assert_eq!(wheel.earliest(), Some(51));
         assert_eq!(taken(&mut wheel, 51), [1]);
