@@ -73,3 +73,35 @@ pub fn write_payload(out: &mut Vec<u8>, code: CloseCode, reason: &str) {
     out.extend_from_slice(&code.get().to_be_bytes());
     out.extend_from_slice(&reason.as_bytes()[..end]);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_constants_are_allowed() {
+        for code in [
+            CloseCode::NORMAL,
+            CloseCode::GOING_AWAY,
+            CloseCode::PROTOCOL_ERROR,
+            CloseCode::UNSUPPORTED,
+            CloseCode::INVALID_PAYLOAD,
+            CloseCode::POLICY,
+            CloseCode::TOO_BIG,
+            CloseCode::MANDATORY_EXTENSION,
+            CloseCode::INTERNAL,
+            CloseCode::SERVICE_RESTART,
+            CloseCode::TRY_AGAIN_LATER,
+            CloseCode::BAD_GATEWAY,
+        ] {
+            assert_eq!(CloseCode::new(code.get()), Some(code));
+        }
+    }
+
+    #[test]
+    fn a_payload_is_code_and_reason() {
+        let mut out = Vec::new();
+        write_payload(&mut out, CloseCode::NORMAL, "bye");
+        assert_eq!(out, b"\x03\xe8bye");
+    }
+}

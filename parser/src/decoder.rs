@@ -65,6 +65,31 @@ pub struct Step<'a> {
 /// A message that lies whole and unfragmented in the input is unmasked there and borrowed. Of anything else the
 /// decoder keeps what has arrived: header bytes inline, payload on the heap, grown by received bytes and never by a
 /// length that was only announced. After a violation it is not to be used again.
+///
+/// ```
+/// use lapps_parser::{Decoder, Incoming, Limits, OpCode, Role, Violation};
+///
+/// /// Takes what one read brought.
+/// fn received(decoder: &mut Decoder, bytes: &mut [u8]) -> Result<usize, Violation> {
+///     let limits = Limits { max_message: 1 << 20, max_fragments: 16_384 };
+///     let (mut at, mut messages) = (0, 0);
+///     while at < bytes.len() {
+///         let step = decoder.decode(&limits, &mut bytes[at..])?;
+///         at += step.consumed;
+///         if let Some(Incoming::Message { opcode: OpCode::Text, payload }) = step.incoming {
+///             assert_eq!(payload, b"Hello");
+///             messages += 1;
+///         }
+///     }
+///     Ok(messages)
+/// }
+///
+/// let mut bytes = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+/// let (first, rest) = bytes.split_at_mut(7);
+/// let mut decoder = Decoder::new(Role::Server);
+/// assert_eq!(received(&mut decoder, first), Ok(0));
+/// assert_eq!(received(&mut decoder, rest), Ok(1));
+/// ```
 #[derive(Debug)]
 pub struct Decoder {
     /// What has arrived of the message in progress, unmasked; if `stage` is `Spent`, the one that was handed out.
@@ -427,4 +452,78 @@ fn close(payload: &[u8]) -> Result<Incoming<'_>, Violation> {
     let code = CloseCode::new(u16::from_be_bytes(*code)).ok_or(Violation::CloseCode)?;
     let reason = str::from_utf8(reason).map_err(|_| Violation::CloseReason)?;
     Ok(Incoming::Close { code: Some(code), reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { max_message: 1 << 20, max_fragments: 10 };
+
+    /// The frequent path is a shortcut and nothing else: where it finds a message, the long way finds the same.
+    #[test]
+    fn both_paths_give_the_same() {
+        for len in [0, 1, 7, 125, 126, 300, 65_535] {
+            for role in [Role::Server, Role::Client] {
+                let mut input = vec![];
+                let payload = vec![b'a'; len];
+                match role {
+                    Role::Server => {
+                        frame::write_masked_frame(&mut input, true, OpCode::Text, &payload, [1, 2, 3, 4])
+                    }
+                    Role::Client => frame::write_frame(&mut input, true, OpCode::Text, &payload),
+                }
+                let size = input.len();
+                let whole = Whole::find(role, &LIMITS, &input).unwrap();
+                assert_eq!((whole.end, whole.end - whole.start), (size, len));
+                for cut in 0..size.min(400) {
+                    assert!(Whole::find(role, &LIMITS, &input[..cut]).is_none());
+                }
+                let mut long = Decoder::new(role);
+                let step = long.decode_any(&LIMITS, &mut input).unwrap();
+                let mut payload = payload;
+                let incoming = Some(Incoming::Message { opcode: OpCode::Text, payload: &mut payload });
+                assert_eq!(step, Step { consumed: size, incoming });
+            }
+        }
+    }
+
+    #[test]
+    fn the_frequent_path_leaves_every_other_case_to_the_long_one() {
+        for input in [
+            &[0x01, 0x80, 0, 0, 0, 0][..],
+            &[0x80, 0x80, 0, 0, 0, 0],
+            &[0x89, 0x80, 0, 0, 0, 0],
+            &[0xc1, 0x80, 0, 0, 0, 0],
+            &[0x81, 0x00],
+            &[0x81, 0xfe, 0, 125],
+            &[0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0],
+        ] {
+            let mut padded = input.to_vec();
+            padded.resize(70_000, 0);
+            assert!(Whole::find(Role::Server, &LIMITS, &padded).is_none(), "{input:02x?}");
+        }
+        assert!(
+            Whole::find(Role::Server, &Limits { max_message: 0, ..LIMITS }, &[0x82, 0x81, 0, 0, 0, 0, 0])
+                .is_none()
+        );
+        assert!(Whole::find(Role::Client, &LIMITS, &[0x82, 0x80, 0, 0, 0, 0]).is_none());
+    }
+
+    #[test]
+    fn between_messages_nothing_is_left() {
+        let mut decoder = Decoder::new(Role::Server);
+        let mut input = vec![];
+        frame::write_masked_frame(&mut input, false, OpCode::Text, b"\xc3", [9; 4]);
+        frame::write_masked_frame(&mut input, true, OpCode::Continuation, b"\xa9", [9; 4]);
+        for byte in &mut input {
+            decoder.decode(&LIMITS, core::slice::from_mut(byte)).unwrap();
+        }
+        decoder.release();
+        assert_eq!(decoder.stage, Stage::Idle);
+        assert_eq!((decoder.header_len, decoder.fragments, decoder.heap()), (0, 0, 0));
+        assert!(decoder.frame.is_none() && decoder.fragmented.is_none() && decoder.utf8 == Utf8::new());
+    }
 }

@@ -226,3 +226,31 @@ fn read_length_64(field: &[u8]) -> Result<Option<(u64, usize)>, Violation> {
 pub(crate) fn read_key(bytes: &[u8], at: usize) -> Option<[u8; 4]> {
     bytes.get(at..)?.first_chunk().copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_and_length_are_read_alone() {
+        assert_eq!(read_start(0x01), Ok((false, OpCode::Text)));
+        assert_eq!(read_start(0x8a), Ok((true, OpCode::Pong)));
+        assert_eq!(read_start(0x0a), Err(Violation::FragmentedControl));
+        assert_eq!(read_length(OpCode::Text, &[0x81]), Ok(None));
+        assert_eq!(read_length(OpCode::Text, &[0x81, 0xfd]), Ok(Some((125, 2))));
+        assert_eq!(read_length(OpCode::Text, &[0x81, 0x7e, 1, 0]), Ok(Some((256, 4))));
+        assert_eq!(read_length(OpCode::Ping, &[0x89, 0x7e]), Err(Violation::ControlTooLong));
+    }
+
+    #[test]
+    fn a_key_is_there_or_not() {
+        assert_eq!(read_key(&[0, 0, 1, 2, 3], 2), None);
+        assert_eq!(read_key(&[0, 0, 1, 2, 3, 4, 5], 2), Some([1, 2, 3, 4]));
+        assert_eq!(read_key(&[], 2), None);
+    }
+
+    #[test]
+    fn parts_of_a_payload_start_at_the_key() {
+        assert_eq!(COPY % 4, 0);
+    }
+}

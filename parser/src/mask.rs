@@ -124,3 +124,37 @@ fn few(data: &mut [u8], key: Key) -> u32 {
     }
     seen
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+
+    use super::*;
+
+    #[test]
+    fn text_is_ascii_unless_one_byte_anywhere_is_not() {
+        let key = [0x80, 0xff, 0x01, 0x7f];
+        for len in 0..=300 {
+            let mut ascii = vec![b'a'; len];
+            apply(&mut ascii, key, 0);
+            for place in 0..len {
+                let mut data = ascii.clone();
+                data[place] ^= 0x80;
+                assert!(!apply_to_text(&mut data, key), "{place} of {len}");
+                assert_eq!(data[place], b'a' | 0x80);
+            }
+            assert!(apply_to_text(&mut ascii, key));
+            assert_eq!(ascii, vec![b'a'; len]);
+        }
+    }
+
+    #[test]
+    fn a_block_and_its_key_turned_are_the_same_wherever_it_starts() {
+        let key = Key::new([1, 2, 3, 4]);
+        for offset in 0..8 {
+            let (block, _) = key.after(offset).block([0; 8]);
+            assert_eq!(block[0], [1, 2, 3, 4][offset % 4]);
+            assert_eq!(block[..4], block[4..]);
+        }
+    }
+}

@@ -109,3 +109,40 @@ fn begun(bytes: &[u8]) -> usize {
     }
     0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn begun_counts_the_bytes_of_a_character_that_is_not_complete() {
+        let table: &[(&[u8], usize)] = &[
+            (b"", 0),
+            (b"a", 0),
+            (b"a\xc3", 1),
+            (b"\xc3\xa9", 0),
+            (b"\xe2\x82", 2),
+            (b"\xe2\x82\xac", 0),
+            (b"\xf0\x9f\xa6", 3),
+            (b"\xf0\x9f\xa6\x80", 0),
+            (b"\x80\x80\x80", 0),
+            (b"a\x80\x80", 0),
+        ];
+        for &(bytes, expected) in table {
+            assert_eq!(begun(bytes), expected, "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn the_second_byte_of_a_narrow_lead_is_checked_before_the_third_is_there() {
+        for (lead, wrong, right) in
+            [(0xe0, 0x9f, 0xa0), (0xed, 0xa0, 0x9f), (0xf0, 0x8f, 0x90), (0xf4, 0x90, 0x8f)]
+        {
+            assert_eq!(Utf8::new().feed(&[lead, wrong]), Err(InvalidUtf8));
+            let mut state = Utf8::new();
+            assert_eq!(state.feed(&[lead]), Ok(()));
+            assert_eq!(state.feed(&[right]), Ok(()));
+            assert!(!state.is_complete());
+        }
+    }
+}
