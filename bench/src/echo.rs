@@ -62,8 +62,8 @@ pub struct EchoReport {
     pub unanswered: u64,
     /// CPU time of the server during the measurement and its resident memory at the end, in bytes.
     pub server: Option<(CpuTime, u64)>,
-    /// CPU time of this process during the measurement.
-    pub client: CpuTime,
+    /// CPU nanoseconds of the client's one thread during the measurement.
+    pub client: u64,
 }
 
 impl EchoReport {
@@ -141,7 +141,7 @@ struct Lane {
 #[derive(Debug, Default)]
 struct Spent {
     server: Option<(CpuTime, u64)>,
-    client: CpuTime,
+    client: u64,
 }
 
 struct Load<'p> {
@@ -301,7 +301,7 @@ impl<'p> Load<'p> {
     fn advance(&mut self, now: u64) -> Result<(), Failure> {
         match self.stage {
             Stage::WarmUp if now >= self.measure => {
-                self.spent.client = CpuTime::of(std::process::id())?;
+                self.spent.client = CpuTime::of_this_thread()?;
                 self.spent.server = match self.plan.pid {
                     Some(pid) => Some((CpuTime::of(pid)?, 0)),
                     None => None,
@@ -319,7 +319,7 @@ impl<'p> Load<'p> {
                 if let (Some(pid), Some((before, _))) = (self.plan.pid, self.spent.server) {
                     self.spent.server = Some((CpuTime::of(pid)?.since(before), resident(pid)?));
                 }
-                self.spent.client = CpuTime::of(std::process::id())?.since(self.spent.client);
+                self.spent.client = CpuTime::of_this_thread()? - self.spent.client;
                 self.stage = Stage::Draining;
             }
             Stage::WarmUp | Stage::Measuring | Stage::Draining => {}

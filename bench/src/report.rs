@@ -55,8 +55,8 @@ pub fn echo_text(plan: &EchoPlan, report: &EchoReport) -> String {
         "client CPU ns/message",
         format!(
             "{:.0}  ({:.1} % of one core)",
-            per_message(report.client.run, report),
-            share(report.client.run, report)
+            per_message(report.client, report),
+            share(report.client, report)
         ),
     );
     text
@@ -95,8 +95,8 @@ pub fn echo_json(plan: &EchoPlan, report: &EchoReport) -> Value {
         "unanswered": report.unanswered,
         "server": server,
         "client": {
-            "cpu_ns_per_message": per_message(report.client.run, report),
-            "cpu_percent": share(report.client.run, report),
+            "cpu_ns_per_message": per_message(report.client, report),
+            "cpu_percent": share(report.client, report),
         },
     })
 }

@@ -219,12 +219,12 @@ fn the_warm_up_does_not_count() {
         }
     })
     .unwrap();
-    assert_eq!(stages, [Stage::WarmUp, Stage::Measuring], "a line for each second");
+    assert!(stages.starts_with(&[Stage::WarmUp]) && stages.contains(&Stage::Measuring), "{stages:?}");
     assert!(report.messages < echoes, "{report:?} of {echoes}");
     assert!(report.length.abs_diff(1_000_000_000) < 500_000_000, "{report:?}");
-    let (cpu, memory) = report.server.unwrap();
-    assert!(cpu.run > 0 && memory > 100_000, "{report:?}");
-    assert!(report.client.run > 0);
+    // The process is that of all these tests, whose threads come and go: its CPU time is checked on another one.
+    assert!(report.server.is_some_and(|(_, memory)| memory > 100_000), "{report:?}");
+    assert!(report.client > 0);
 }
 
 #[test]
