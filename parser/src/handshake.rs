@@ -37,8 +37,8 @@ pub struct Upgrade<'a> {
 }
 
 impl<'a> Upgrade<'a> {
-    /// The subprotocols that the client offers, most wanted first (RFC 6455, 4.1). Empty members and what is not a token
-    /// are skipped.
+    /// The subprotocols that the client offers, most wanted first (RFC 6455, 4.1). Empty members and what is
+    /// not a token are skipped.
     pub fn protocols(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.fields
             .all("sec-websocket-protocol")
@@ -78,7 +78,8 @@ impl Refusal {
         }
     }
 
-    /// The header fields that the answer must have beside the usual ones (RFC 9110, 15.5.6 and 15.5.22; RFC 6455, 4.4).
+    /// The header fields that the answer must have beside the usual ones (RFC 9110, 15.5.6 and 15.5.22; RFC
+    /// 6455, 4.4).
     pub const fn fields(self) -> &'static [(&'static str, &'static str)] {
         match self.status() {
             405 => &[("Allow", "GET")],
@@ -106,7 +107,8 @@ impl fmt::Display for Refusal {
 
 impl core::error::Error for Refusal {}
 
-/// Is this request an opening handshake (RFC 6455, 4.2.1)? Extensions are not looked at: none is ever accepted.
+/// Is this request an opening handshake (RFC 6455, 4.2.1)? Extensions are not looked at: none is ever
+/// accepted.
 ///
 /// # Errors
 /// The first thing that is missing, in the order of the variants of [`Refusal`].
@@ -145,8 +147,8 @@ pub fn read_upgrade<'a>(head: &RequestHead<'a>) -> Result<Upgrade<'a>, Refusal> 
     })
 }
 
-/// Appends the 101 that accepts `upgrade`. An empty `server` is not sent; `extra` fields that are not valid, and a
-/// `protocol` that is not a token, are left out.
+/// Appends the 101 that accepts `upgrade`. An empty `server` is not sent; `extra` fields that are not valid,
+/// and a `protocol` that is not a token, are left out.
 pub fn write_accept<'h>(
     out: &mut Vec<u8>,
     upgrade: &Upgrade<'_>,
@@ -181,8 +183,9 @@ pub fn encode_key(random: [u8; 16]) -> [u8; 24] {
     key
 }
 
-/// Appends a client's opening handshake (RFC 6455, 4.1). `host` is host and port as in the URI, `target` path and query.
-/// Bytes that may not stand in them are percent-encoded, `extra` fields that are not valid are left out.
+/// Appends a client's opening handshake (RFC 6455, 4.1). `host` is host and port as in the URI, `target` path
+/// and query. Bytes that may not stand in them are percent-encoded, `extra` fields that are not valid are
+/// left out.
 pub fn write_request(out: &mut Vec<u8>, host: &str, target: &str, key: &[u8; 24], extra: &[(&str, &str)]) {
     out.extend_from_slice(b"GET ");
     push_encoded(out, if target.is_empty() { "/" } else { target });
@@ -235,8 +238,8 @@ impl fmt::Display for ResponseError {
 
 impl core::error::Error for ResponseError {}
 
-/// Does this response accept the handshake that was sent with `key` (RFC 6455, 4.1)? Whether the subprotocol in it is one
-/// of those offered is for the caller, who offered them.
+/// Does this response accept the handshake that was sent with `key` (RFC 6455, 4.1)? Whether the subprotocol
+/// in it is one of those offered is for the caller, who offered them.
 ///
 /// # Errors
 /// The first thing that is wrong, in the order of the variants of [`ResponseError`].
@@ -275,4 +278,38 @@ fn is_key(key: &[u8]) -> bool {
     symbols.iter().fold(true, |all, &b| all & is_symbol(b))
         // The last symbol carries two bits; the other four must be zero.
         && matches!(last, b'A' | b'Q' | b'g' | b'w')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_the_base64_of_sixteen_bytes() {
+        for random in [[0; 16], [0xff; 16], *b"the sample nonce"] {
+            assert!(is_key(&encode_key(random)));
+        }
+        assert_eq!(&encode_key(*b"the sample nonce"), b"dGhlIHNhbXBsZSBub25jZQ==");
+        for last in 0..=u8::MAX {
+            let mut key = *b"dGhlIHNhbXBsZSBub25jZQ==";
+            key[21] = last;
+            assert_eq!(is_key(&key), matches!(last, b'A' | b'Q' | b'g' | b'w'), "{last:#x}");
+            for at in [0, 7, 20] {
+                let mut key = *b"dGhlIHNhbXBsZSBub25jZQ==";
+                key[at] = last;
+                assert_eq!(is_key(&key), BASE64.decode(key).is_ok(), "{last:#x} at {at}");
+            }
+        }
+        for key in
+            ["", "==", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZQ==="]
+        {
+            assert!(!is_key(key.as_bytes()), "{key}");
+        }
+    }
+
+    #[test]
+    fn accept_keys_of_the_rfc() {
+        assert_eq!(&accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(&accept_key(b""), b"Kfh9QIsMVZcl6xEPYxPHzW8SZ8w=");
+    }
 }

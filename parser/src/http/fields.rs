@@ -73,7 +73,8 @@ impl<'a> Fields<'a> {
         self.known.first(name)
     }
 
-    /// [`has_token`](Fields::has_token) without a search, as long as one field of this name holds the whole list.
+    /// [`has_token`](Fields::has_token) without a search, as long as one field of this name holds the whole
+    /// list.
     pub(crate) fn lists(&self, name: Known, token: &str) -> bool {
         match self.only(name) {
             Ok(value) => value.is_some_and(|list| has_member(list, token)),
@@ -129,7 +130,8 @@ impl<'a> Iterator for Values<'a, '_> {
 /// More than one field of a name that may come once.
 pub(crate) struct Repeated;
 
-/// The fields that decide how a message is framed, routed and upgraded: found while the lines are checked, not again.
+/// The fields that decide how a message is framed, routed and upgraded: found while the lines are checked,
+/// not again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Known {
     Host,
@@ -174,8 +176,8 @@ impl Known {
     }
 }
 
-/// Compares a token with a lower-case name of letters and hyphens. Among the bytes of tokens, setting bit 5 makes nothing
-/// equal to those but letters that differ in case.
+/// Compares a token with a lower-case name of letters and hyphens. Among the bytes of tokens, setting bit 5
+/// makes nothing equal to those but letters that differ in case.
 fn same<const N: usize>(token: &[u8], name: &[u8; N]) -> bool {
     let Ok(token) = <&[u8; N]>::try_from(token) else { return false };
     token.iter().zip(name).fold(0, |difference, (t, n)| difference | ((t | 0x20) ^ n)) == 0
@@ -204,7 +206,8 @@ impl<'a> KnownFields<'a> {
         self.repeated & (1 << name as u8) != 0
     }
 
-    /// RFC 9112, 6: the length of the body must be beyond doubt, or two readers disagree where the next message starts.
+    /// RFC 9112, 6: the length of the body must be beyond doubt, or two readers disagree where the next
+    /// message starts.
     fn check_framing(&self, version: Version) -> Result<(), HeadError> {
         if self.repeated(Known::ContentLength) {
             return Err(HeadError::ContentLengthTwice);
@@ -217,9 +220,11 @@ impl<'a> KnownFields<'a> {
         if length.is_some() {
             return Err(HeadError::LengthWithEncoding);
         }
-        let chunked_last =
-            list_members(encoding).last().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"));
-        if version == Version::Http10 || self.repeated(Known::TransferEncoding) || !chunked_last {
+        // Without `chunked` as the last coding the body would have no end; with it twice no one knows what to
+        // undo.
+        let mut chunked = list_members(encoding).map(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+        let only_last = chunked.any(|chunked| chunked) && chunked.next().is_none();
+        if version == Version::Http10 || self.repeated(Known::TransferEncoding) || !only_last {
             return Err(HeadError::TransferEncoding);
         }
         Ok(())
@@ -228,7 +233,8 @@ impl<'a> KnownFields<'a> {
 
 fn has_member(list: &[u8], token: &str) -> bool {
     let is_it = |member: &[u8]| member.eq_ignore_ascii_case(token.as_bytes());
-    is_it(list) || list_members(list).any(is_it)
+    // Nearly always the list is that one member.
+    (!list.is_empty() && is_it(list)) || list_members(list).any(is_it)
 }
 
 /// A whole number in decimal digits and nothing else (RFC 9110, 8.6).

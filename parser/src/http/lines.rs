@@ -45,7 +45,8 @@ fn first_control(bytes: &[u8]) -> usize {
 
 /// The top bit of each byte of `word` that is a control byte but no tab.
 ///
-/// Eight bytes at once, each in its own lane: with the top bits out of the way no sum carries into the next lane.
+/// Eight bytes at once, each in its own lane: with the top bits out of the way no sum carries into the next
+/// lane.
 const fn controls(word: u64) -> u64 {
     let low = word & lanes(0x7f);
     let from_space = low + lanes(0x80 - 0x20);
@@ -56,4 +57,38 @@ const fn controls(word: u64) -> u64 {
 
 const fn lanes(b: u8) -> u64 {
     u64::from_ne_bytes([b; 8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_control_equals_the_naive_search() {
+        for len in 0..40 {
+            for at in 0..len {
+                for b in 0..=u8::MAX {
+                    for around in [b' ', b'\t', b'~', 0x80, 0xff] {
+                        let mut bytes = std::vec![around; len];
+                        bytes[at] = b;
+                        let naive = bytes.iter().position(|&b| b != b'\t' && b.is_ascii_control());
+                        assert_eq!(first_control(&bytes), naive.unwrap_or(len), "{b:#x} at {at} of {len}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_of_many_controls_is_found() {
+        for first in 0..16 {
+            for second in first + 1..24 {
+                for (a, b) in [(b'\r', b'\n'), (0x7f, 0), (0x1f, 0x7f), (0, 0x01)] {
+                    let mut bytes = [b'\t'; 24];
+                    (bytes[first], bytes[second]) = (a, b);
+                    assert_eq!(first_control(&bytes), first);
+                }
+            }
+        }
+    }
 }

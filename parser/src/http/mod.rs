@@ -1,7 +1,9 @@
-//! HTTP/1.1 message heads (RFC 9110, RFC 9112): found in partial input, checked strictly, read without copying.
+//! HTTP/1.1 message heads (RFC 9110, RFC 9112): found in partial input, checked strictly, read without
+//! copying.
 //!
-//! [`HeadScan`] finds where a head ends while its bytes arrive; [`RequestHead`] and [`ResponseHead`] check a whole head
-//! once and then lend out its parts. What is wrong is a [`HeadError`], which knows the status that answers it.
+//! [`HeadScan`] finds where a head ends while its bytes arrive; [`RequestHead`] and [`ResponseHead`] check a
+//! whole head once and then lend out its parts. What is wrong is a [`HeadError`], which knows the status that
+//! answers it.
 
 mod fields;
 mod lines;

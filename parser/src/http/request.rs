@@ -13,8 +13,8 @@ pub struct RequestHead<'a> {
     pub method: &'a str,
     /// The request target as sent.
     pub target: &'a str,
-    /// The path of the target, not decoded. `/` if an absolute-form target has none; the whole target for `OPTIONS *` and
-    /// `CONNECT host:port`.
+    /// The path of the target, not decoded. `/` if an absolute-form target has none; the whole target for
+    /// `OPTIONS *` and `CONNECT host:port`.
     pub path: &'a str,
     /// What follows the first `?` of the target, not decoded.
     pub query: Option<&'a str>,
@@ -28,8 +28,9 @@ impl<'a> RequestHead<'a> {
     /// Reads a whole head: what [`HeadScan::find_end`](super::HeadScan::find_end) found.
     ///
     /// # Errors
-    /// The first fault against RFC 9112 from the start of the head on, then those of the head as a whole (framing,
-    /// `Host`). A head that is cut or goes on behind its empty line is refused: no field can be hidden.
+    /// The first fault against RFC 9112 from the start of the head on, then those of the head as a whole
+    /// (framing, `Host`). A head that is cut or goes on behind its empty line is refused: no field can be
+    /// hidden.
     pub fn parse(head: &'a [u8], limits: &HeadLimits) -> Result<RequestHead<'a>, HeadError> {
         if head.len() > limits.head {
             return Err(HeadError::HeadTooLong);
@@ -101,8 +102,8 @@ fn is_authority_form(target: &str) -> bool {
     is_host(target.as_bytes()) && !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// What follows scheme and authority of an absolute-form target (RFC 9112, 3.2.2). The authority must be a host without
-/// user information (RFC 9110, 4.2.1 and 4.2.4).
+/// What follows scheme and authority of an absolute-form target (RFC 9112, 3.2.2). The authority must be a
+/// host without user information (RFC 9110, 4.2.1 and 4.2.4).
 fn strip_authority(target: &str) -> Result<&str, HeadError> {
     let (scheme, rest) = target.split_once("://").ok_or(HeadError::Target)?;
     if !["http", "https", "ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {

@@ -7,13 +7,14 @@ pub fn is_token(text: &str) -> bool {
     is_token_bytes(text.as_bytes())
 }
 
-/// May this be written as a field value (RFC 9110, 5.5): no control bytes but tabs, no white space at its ends?
+/// May this be written as a field value (RFC 9110, 5.5): no control bytes but tabs, no white space at its
+/// ends?
 pub fn is_field_value(value: &[u8]) -> bool {
     !value.iter().any(|&b| is_control(b)) && trim(value).len() == value.len()
 }
 
-/// Is this a host with an optional port (RFC 9110, 7.2): a name, an IPv4 address or an IPv6 address in brackets? The
-/// empty host of a `Host` without authority is not one.
+/// Is this a host with an optional port (RFC 9110, 7.2): a name, an IPv4 address or an IPv6 address in
+/// brackets? The empty host of a `Host` without authority is not one.
 pub fn is_host(value: &[u8]) -> bool {
     let (host, port) = match value {
         [b'[', rest @ ..] => {
@@ -59,7 +60,8 @@ pub(crate) fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone 
     value.split(|&b| b == b',').map(trim).filter(|member| !member.is_empty())
 }
 
-/// What stands between the brackets (RFC 3986, 3.2.2): an IPv6 address, or `v`, hex digits, a dot and a later form.
+/// What stands between the brackets (RFC 3986, 3.2.2): an IPv6 address, or `v`, hex digits, a dot and a later
+/// form.
 fn is_ip_literal(inner: &[u8]) -> bool {
     if let [b'v' | b'V', future @ ..] = inner {
         let Some(dot) = future.iter().position(|&b| b == b'.') else { return false };

@@ -26,9 +26,9 @@ pub const fn reason(status: u16) -> &'static str {
 
 /// Appends a complete response after which the connection closes.
 ///
-/// `extra` fields come last; one that is not a valid field is left out. With an `Upgrade` among them (426), `Connection`
-/// names it too (RFC 9110, 7.8). An empty `server` or `content_type` is not sent. `head_only` (the answer to HEAD) leaves
-/// out the body, but not its length.
+/// `extra` fields come last; one that is not a valid field is left out. With an `Upgrade` among them (426),
+/// `Connection` names it too (RFC 9110, 7.8). An empty `server` or `content_type` is not sent. `head_only`
+/// (the answer to HEAD) leaves out the body, but not its length.
 pub fn write_response(
     out: &mut Vec<u8>,
     status: u16,
