@@ -77,7 +77,11 @@ fn configure(place: &PlaceArguments) -> Result<(Config, Option<Places>), String>
     let places =
         if place.demo { None } else { Places::find(place.home.as_deref(), &|name| std::env::var_os(name)) };
     let config = match &places {
-        Some(places) => config::load(places).map_err(|mistakes| mistakes.to_string())?,
+        Some(places) => config::load(places).map_err(|mistakes| {
+            let count = mistakes.0.len();
+            let word = if count == 1 { "mistake" } else { "mistakes" };
+            format!("{count} {word} in the configuration:\n{mistakes}")
+        })?,
         None => config::demo(),
     };
     Ok((config, places))

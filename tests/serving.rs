@@ -178,3 +178,31 @@ fn every_end_of_a_connection_is_told_once() {
         assert_eq!((told.len(), different.len()), (5, 5), "{output}");
     }
 }
+
+#[test]
+fn what_was_sent_before_the_end_is_answered_before_the_close_frame() {
+    let server = Lapps::start(&Home::with_echo());
+    for target in TARGETS {
+        for (last, close) in [
+            (&b"\x88\x82\0\0\0\0\x03\xe8"[..], Got::Close(1000, String::new())),
+            (b"\x88\x80\0\0\0\0", Got::Close(0, String::new())),
+            (b"\x83\x80\0\0\0\0", Got::Close(1002, String::new())),
+        ] {
+            let mut client = Client::open(&server, target);
+            let mut bytes = Vec::new();
+            for n in 0..100u32 {
+                write_masked_frame(&mut bytes, true, OpCode::Binary, &n.to_be_bytes(), [4, 3, 2, 1]);
+            }
+            bytes.extend_from_slice(last);
+            client.write(&bytes);
+            for n in 0..100u32 {
+                assert_eq!(client.get(), Got::Binary(n.to_be_bytes().to_vec()), "{target}");
+            }
+            assert_eq!((client.get(), client.get()), (close, Got::Eof), "{target}");
+        }
+        let mut client = Client::open(&server, target);
+        client.text("last");
+        client.half_close();
+        assert_eq!((client.get(), client.get()), (Got::Text("last".into()), Got::Eof), "{target}");
+    }
+}

@@ -79,7 +79,7 @@ fn serve(
                         Event::Message { conn: *conn, opcode: *opcode, payload }
                     }
                     Letter::Disconnected(conn) => {
-                        outlet.closed.remove(conn);
+                        outlet.farewell(*conn);
                         Event::Disconnected(*conn)
                     }
                     Letter::Stop => Event::Stop,
@@ -124,6 +124,21 @@ impl Outlet {
         self.presence.get(usize::from(conn.worker())).is_some_and(|presence| presence.has(conn))
     }
 
+    /// Says that all messages of a connection that has ended are answered, and sends nothing to it any more.
+    fn farewell(&mut self, conn: ConnId) {
+        let worker = usize::from(conn.worker());
+        self.closed.remove(&conn);
+        self.presence[worker].leave(conn);
+        self.put(worker, Mail::Farewell(conn));
+    }
+
+    fn put(&mut self, worker: usize, mail: Mail) {
+        if let Err(mail) = self.posts[worker].put(mail) {
+            // The worker has more of ours than it can take in a turn. It waits for nobody, so we can wait for it.
+            self.posts[worker].send(mail);
+        }
+    }
+
     fn notify(&self) {
         for post in &self.posts {
             post.notify();
@@ -141,10 +156,7 @@ impl Port for Outlet {
             return Answer::Closed;
         }
         let worker = usize::from(conn.worker());
-        if let Err(mail) = self.posts[worker].put(Mail::from_command(command)) {
-            // The worker has more of ours than it can take in a turn. It waits for nobody, so we can wait for it.
-            self.posts[worker].send(mail);
-        }
+        self.put(worker, Mail::from_command(command));
         if closes && self.presence[worker].leave(conn) {
             self.closed.insert(conn);
         }

@@ -18,6 +18,8 @@ pub(crate) enum Mail {
     Send { conn: ConnId, opcode: OpCode, payload: Box<[u8]> },
     /// A service elsewhere closes a connection of this worker.
     Close { conn: ConnId, code: CloseCode, reason: Box<str> },
+    /// A dedicated instance has answered all that this connection sent before its end: the last word may be said.
+    Farewell(ConnId),
     /// Load and start the co-located instance of this service.
     Start { service: usize },
     /// Nothing new will come: call `onShutdown` of every co-located instance.

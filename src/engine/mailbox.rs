@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use super::spsc::{self, Consumer, Producer};
 use super::wake::Wake;
+use crate::config::RING_BYTES;
 
-/// Letters that one ring holds.
+/// Letters that one ring holds. A ring is full, too, when more than [`RING_BYTES`] of payload lie in it; the letter that
+/// goes over that is still taken.
 pub(crate) const RING_LETTERS: usize = 1024;
-
-/// Bytes of payload that may lie in one ring before it counts as full. The letter that goes over it is still taken.
-pub(crate) const RING_BYTES: u64 = 4 * 1024 * 1024;
 
 /// How many bytes a letter owns besides itself.
 pub(crate) trait Weigh {

@@ -7,6 +7,15 @@ use lapps_parser::close::CloseCode;
 use lapps_parser::decoder::Violation;
 use lapps_parser::http::HeadError;
 
+/// The last thing that a peer is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LastWord {
+    /// A close frame with this code, or without any.
+    Close(Option<CloseCode>),
+    /// Only the end of the stream.
+    Nothing,
+}
+
 /// Why a connection ended, named by who acted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Ended {
@@ -41,14 +50,14 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
-    /// The code that the peer is told, where a close frame can still be sent.
-    pub(crate) fn close_code(&self) -> Option<CloseCode> {
+    /// What the peer is told last, where frames can still be sent.
+    pub(crate) fn last_word(&self) -> LastWord {
         match self {
-            Ended::Violation(violation) => Some(violation.close_code()),
-            Ended::Idle => Some(CloseCode::GOING_AWAY),
-            // RFC 6455 5.5.1: the answer to a close frame carries its code.
-            Ended::ByPeer(code) => Some(code.unwrap_or(CloseCode::NORMAL)),
-            _ => None,
+            Ended::Violation(violation) => LastWord::Close(Some(violation.close_code())),
+            Ended::Idle => LastWord::Close(Some(CloseCode::GOING_AWAY)),
+            // RFC 6455 5.5.1: the answer to a close frame carries its code, if it has one.
+            Ended::ByPeer(code) => LastWord::Close(*code),
+            _ => LastWord::Nothing,
         }
     }
 }

@@ -7,7 +7,7 @@ use lapps_lua::reactive::Verdict;
 
 use super::{Fin, Home, Pause, Worker};
 use crate::engine::slab::Key;
-use crate::net::ended::Ended;
+use crate::net::ended::{Ended, LastWord};
 use crate::net::upgrade;
 
 impl Worker {
@@ -98,21 +98,39 @@ impl Worker {
             _ => {}
         }
         if open {
-            if let Some(code) = why.close_code() {
-                let code = match why {
-                    Ended::ByPeer(None) => None,
-                    _ => Some(code),
-                };
-                self.outbox.close(key, code, "");
+            conn.last_word = Some(why.last_word());
+            conn.since = self.now as u32;
+            if let Home::Dedicated { .. } = conn.home {
+                // Its messages may still be on their way; the instance says when they are answered.
+                self.tell_service(key);
+                return self.schedule(key);
             }
-            self.tell_service(key);
-        } else if answerable {
+            return self.say_last_word(key);
+        }
+        if answerable {
             match why {
                 Ended::BadHead(error) => self.refuse(key, error.status(), &error.to_string()),
                 Ended::LateHead => self.refuse(key, 408, "the request did not come in time"),
                 _ => {}
             }
         }
+        self.finish(key);
+    }
+
+    /// Sends a close frame, if one is due, and then FIN. Does nothing for a connection that has not ended, or the second
+    /// time.
+    pub(super) fn say_last_word(&mut self, key: Key) {
+        let Some(word) = self.conns.get_mut(key).and_then(|conn| conn.last_word.take()) else { return };
+        match word {
+            LastWord::Close(code) => self.outbox.close(key, code, ""),
+            LastWord::Nothing => self.outbox.shut(key),
+        }
+        self.tell_service(key);
+        self.finish(key);
+    }
+
+    /// Lets FIN follow what waits to be written.
+    fn finish(&mut self, key: Key) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.fin = Fin::Wanted;
         conn.since = self.now as u32;
@@ -120,9 +138,8 @@ impl Worker {
         self.flush(key);
     }
 
-    /// Tells the service, once, that a connection is over, and lets nobody send to it any more.
+    /// Tells the service, once, that a connection is over.
     fn tell_service(&mut self, key: Key) {
-        self.outbox.shut(key);
         let Some(conn) = self.conns.get_mut(key) else { return };
         let id = self.outbox.id(key);
         match std::mem::replace(&mut conn.home, Home::None) {
@@ -144,6 +161,7 @@ impl Worker {
 
     /// Ends what a connection has with its service, and removes it.
     fn forget(&mut self, key: Key) {
+        self.outbox.shut(key);
         self.tell_service(key);
         self.remove(key);
     }

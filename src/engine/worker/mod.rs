@@ -24,7 +24,7 @@ use super::slab::{Key, Slab};
 use super::wheel::Wheel;
 use super::{load_instance, settings::Settings};
 use crate::net::connection::Connection;
-use crate::net::ended::Ended;
+use crate::net::ended::{Ended, LastWord};
 use crate::net::transport::{CIPHER_CARRY, CIPHER_READ, Transport};
 use crate::services::registry::Registry;
 
@@ -100,6 +100,8 @@ struct Conn {
     /// Why it is not read at the moment.
     pause: Pause,
     fin: Fin,
+    /// What is to be said when the dedicated instance has answered what came before the end.
+    last_word: Option<LastWord>,
     /// The peer will send nothing more.
     eof: bool,
     /// A ping was sent and nothing has come since.
@@ -119,7 +121,7 @@ struct Conn {
 /// Who serves a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Home {
-    /// Nobody: the upgrade is not answered with 101, or the service has heard of the end.
+    /// Nobody: the upgrade is not answered with 101, or the service has been told of the end.
     None,
     /// The co-located instance of this service.
     Here { service: u16 },
@@ -290,6 +292,9 @@ impl Worker {
             Mail::Close { conn, code, reason } => {
                 let _ = self.outbox.command(Command::Close { conn, code, reason: &reason });
             }
+            Mail::Farewell(conn) => {
+                self.say_last_word(Key { slot: conn.slot(), generation: conn.generation() });
+            }
             Mail::Start { service } => self.start(service),
             Mail::Stop => {
                 for instance in self.instances.iter_mut().flatten() {
@@ -329,6 +334,7 @@ impl Worker {
                     held: Vec::new(),
                     pause: Pause::No,
                     fin: Fin::No,
+                    last_word: None,
                     eof: false,
                     pinged: false,
                     awaits_close: false,

@@ -67,7 +67,9 @@ impl Worker {
             Due::Handshake if conn.protocol.has_partial_head() => self.end(key, Ended::LateHead),
             Due::Handshake => self.end(key, Ended::HandshakeTimeout),
             Due::Closing { unanswered: true } => self.end(key, Ended::CloseUnanswered),
-            Due::Closing { unanswered: false } => self.remove(key),
+            // The dedicated instance takes too long; the peer has waited enough.
+            Due::Closing { .. } if conn.last_word.is_some() => self.say_last_word(key),
+            Due::Closing { .. } => self.remove(key),
             Due::Stalled => self.end(key, Ended::Stalled),
             Due::Idle => self.end(key, Ended::Idle),
             Due::Ping => {
