@@ -71,6 +71,8 @@ pub fn run(plan: &ComparePlan, tell: &mut dyn FnMut(&str)) -> Result<Comparison,
         .map_err(|error| Failure::system("make a directory for the home", error))?;
     home::write(directory.path())?;
 
+    // Before the pin, which would make it a machine of one core.
+    let machine = Machine::here();
     let pin = Pin::two_cores()?;
     pin.to_server()?;
     let mut command = Command::new(&plan.bench);
@@ -122,7 +124,7 @@ pub fn run(plan: &ComparePlan, tell: &mut dyn FnMut(&str)) -> Result<Comparison,
         plan.passes,
         plan.duration.as_secs_f64()
     );
-    Ok(Comparison { cases, runs, machine: Machine::here(), lapps: lapps_version, load, cores: pin.cores() })
+    Ok(Comparison { cases, runs, machine, lapps: lapps_version, load, cores: pin.cores() })
 }
 
 impl Comparison {

@@ -139,18 +139,22 @@ impl Connection {
         }
     }
 
-    /// Sends `out` and what was left of earlier sends, and empties it.
+    /// Sends `buffers.out` and what was left of earlier sends, and empties it.
     ///
     /// # Errors
-    /// [`Failure::EarlyClose`] if the connection is gone and this end has not closed it.
-    pub fn send(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
-        match self.transport.send(out) {
-            Err(_) if matches!(self.state, State::Closing(_) | State::Closed) => {
-                self.state = State::Closed;
-                Ok(())
-            }
-            sent => sent,
+    /// [`Failure::EarlyClose`] if the connection is gone and this end has not closed it. A server that hangs up while this
+    /// end is still sending has often said why before: then that is the failure.
+    pub fn send(&mut self, buffers: &mut Buffers, random: &mut Random) -> Result<(), Failure> {
+        let Err(failure) = self.transport.send(&mut buffers.out) else { return Ok(()) };
+        let Connection { id, transport, state } = self;
+        if matches!(state, State::Closing(_) | State::Closed) {
+            *state = State::Closed;
+            return Ok(());
         }
+        let rest = transport
+            .receive(buffers, true, |bytes, out| state.take(*id, bytes, out, random, &mut |_| Ok(())));
+        *state = State::Closed;
+        Err(rest.err().unwrap_or(failure))
     }
 
     /// Says goodbye: a close frame with code 1000 (RFC 6455 section 5.5.1), or the end of the stream. The server
@@ -158,18 +162,18 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Connection::send`].
-    pub fn close(&mut self, out: &mut Vec<u8>, random: &mut Random) -> Result<(), Failure> {
+    pub fn close(&mut self, buffers: &mut Buffers, random: &mut Random) -> Result<(), Failure> {
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Open(Speech::Frames(decoder)) => {
                 self.state = State::Closing(Speech::Frames(decoder));
                 let mut payload = Vec::new();
                 close::write_payload(&mut payload, CloseCode::NORMAL, "");
-                frame::write_masked_frame(out, true, OpCode::Close, &payload, random.mask());
-                self.send(out)
+                frame::write_masked_frame(&mut buffers.out, true, OpCode::Close, &payload, random.mask());
+                self.send(buffers, random)
             }
             State::Open(Speech::Bare) => {
                 self.state = State::Closing(Speech::Bare);
-                match self.transport.finish(out) {
+                match self.transport.finish(&mut buffers.out) {
                     Err(Failure::EarlyClose { .. }) => {
                         self.state = State::Closed;
                         Ok(())
@@ -216,7 +220,7 @@ impl Connection {
         sink: &mut impl FnMut(Arrived<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         if event.is_writable() {
-            self.transport.send(&mut buffers.out)?;
+            self.send(buffers, random)?;
         }
         if !event.is_readable() && !event.is_read_closed() && !event.is_error() {
             return Ok(());

@@ -294,7 +294,7 @@ impl<'p> Load<'p> {
             let now = elapsed(self.origin);
             lane.stamps.extend((0..more).map(|_| now));
         }
-        if buffers.out.is_empty() { Ok(()) } else { connections[index].send(&mut buffers.out) }
+        if buffers.out.is_empty() { Ok(()) } else { connections[index].send(buffers, random) }
     }
 
     /// Goes on to the next part of the run when its time has come.

@@ -115,7 +115,7 @@ impl Pool {
     ) -> Result<(), Failure> {
         let Pool { connections, buffers, random, .. } = self;
         connections[index].ready(event, buffers, random, sink)?;
-        if buffers.out.is_empty() { Ok(()) } else { connections[index].send(&mut buffers.out) }
+        if buffers.out.is_empty() { Ok(()) } else { connections[index].send(buffers, random) }
     }
 
     /// Keeps the connections alive for `duration`: answers pings, fails if one of them ends.
@@ -141,7 +141,7 @@ impl Pool {
     /// [`Failure::Violation`], [`Failure::Tls`] and [`Failure::System`].
     pub fn close(&mut self, patience: Duration) -> Result<usize, Failure> {
         for connection in &mut self.connections {
-            connection.close(&mut self.buffers.out, &mut self.random)?;
+            connection.close(&mut self.buffers, &mut self.random)?;
         }
         let until = Instant::now() + patience;
         let mut left = self.connections.iter().filter(|connection| !connection.is_closed()).count();

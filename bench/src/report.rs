@@ -145,15 +145,12 @@ pub fn progress_line(plan: &EchoPlan, progress: Progress) -> Option<String> {
         Progress::Open(open) if open == plan.connections => Some(format!("{open} connections are open")),
         Progress::Open(_) => None,
         Progress::Second { second, stage, echoes, p99 } => {
-            let stage = match stage {
-                Stage::WarmUp => "warm-up",
-                Stage::Measuring => "measuring",
-                Stage::Draining => "draining",
+            let (stage, p99) = match stage {
+                Stage::WarmUp => ("warm-up", String::new()),
+                Stage::Measuring => ("measuring", format!("  p99 {:.1} us", p99 as f64 / 1e3)),
+                Stage::Draining => ("draining", String::new()),
             };
-            Some(format!(
-                "{second:>4} s  {stage:<9}  {echoes:>9} messages/s  p99 {:>8.1} us",
-                p99 as f64 / 1e3
-            ))
+            Some(format!("{second:>4} s  {stage:<9}  {echoes:>9} messages/s{p99}"))
         }
     }
 }

@@ -112,6 +112,13 @@ fn an_early_close_ends_the_run_with_its_code() {
 }
 
 #[test]
+fn a_close_is_heard_although_the_server_hangs_up_on_what_is_being_sent() {
+    let url = format!("ws://{}", serve(Behaviour::HangUp(0)));
+    let failure = quiet(&EchoPlan { payload: 3_000_000, depth: 4, ..plan(&url, None) }).unwrap_err();
+    assert!(failure.to_string().contains("close frame 4001 (enough)"), "{failure}");
+}
+
+#[test]
 fn an_early_end_of_the_stream_ends_the_run() {
     let url = format!("ws://{}", serve(Behaviour::Drop(3)));
     let failure = quiet(&EchoPlan { depth: 1, ..plan(&url, None) }).unwrap_err();

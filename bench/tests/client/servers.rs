@@ -35,6 +35,8 @@ pub(crate) enum Behaviour {
     OtherOpcode,
     /// Sends a close frame in place of the echo of this number.
     Close(u64),
+    /// The same, and then hangs up without reading what is still coming.
+    HangUp(u64),
     /// Ends the stream in place of the echo of this number.
     Drop(u64),
     /// Reads and never answers.
@@ -139,9 +141,10 @@ fn converse(socket: impl Read + Write, behaviour: Behaviour) {
             }
             (Behaviour::Twice, message) => socket.send(message.clone()).and_then(|()| socket.send(message)),
             (Behaviour::OtherOpcode, message) => socket.send(Message::binary(message.into_data())),
-            (Behaviour::Close(at), _) if at == number => {
-                let frame = CloseFrame { code: 4001.into(), reason: "enough".into() };
-                socket.close(Some(frame))
+            (Behaviour::Close(at), _) if at == number => close(&mut socket),
+            (Behaviour::HangUp(at), _) if at == number => {
+                let _ = close(&mut socket);
+                return;
             }
             (Behaviour::Drop(at), _) if at == number => return,
             (_, message) => socket.send(message),
@@ -160,6 +163,11 @@ fn next(socket: &mut WebSocket<impl Read + Write>) -> Option<Message> {
             return Some(message);
         }
     }
+}
+
+fn close(socket: &mut WebSocket<impl Read + Write>) -> tungstenite::Result<()> {
+    socket.close(Some(CloseFrame { code: 4001.into(), reason: "enough".into() }))?;
+    socket.flush()
 }
 
 fn ping(socket: &mut WebSocket<impl Read + Write>) -> tungstenite::Result<()> {
