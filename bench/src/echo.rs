@@ -55,6 +55,8 @@ pub struct EchoReport {
     pub length: u64,
     /// Echoes that arrived in it.
     pub messages: u64,
+    /// Echoes of the whole run, with those before and after the measurement; each was checked to its last byte.
+    pub checked: u64,
     /// Latencies in nanoseconds; in a paced run counted from the time at which the message was due.
     pub latency: Latency,
     /// Messages of a paced run that were due in it and had no echo within 10 s after its end. Their waiting time until then
@@ -114,12 +116,13 @@ pub fn run(plan: &EchoPlan, tell: &mut dyn FnMut(Progress)) -> Result<EchoReport
         Pool::open(&plan.target, plan.connections, plan.stall, &mut |open| tell(Progress::Open(open)))?;
     let mut load = Load::new(plan, pool)?;
     load.run(tell)?;
-    let Load { mut pool, meter, spent, unanswered, .. } = load;
+    let Load { mut pool, meter, spent, unanswered, echoes, .. } = load;
     pool.close(GOODBYE)?;
     let client = spent.client;
     Ok(EchoReport {
         length: meter.length(),
         messages: meter.arrived(),
+        checked: echoes,
         latency: meter.latency(),
         unanswered,
         server: spent.server,

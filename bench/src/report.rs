@@ -25,7 +25,15 @@ pub fn echo_text(plan: &EchoPlan, report: &EchoReport) -> String {
             report.length as f64 / 1e9
         ),
     );
-    line("messages/s", format!("{:.0}  ({} messages, every byte checked)", report.rate(), report.messages));
+    line(
+        "messages/s",
+        format!(
+            "{:.0}  ({} messages; every byte of {} checked)",
+            report.rate(),
+            report.messages,
+            report.checked
+        ),
+    );
     line("payload", format!("{:.1} MB/s each way", report.rate() * plan.payload as f64 / 1e6));
     let us = |nanoseconds: u64| format!("{:.1}", nanoseconds as f64 / 1e3);
     let latency = &report.latency;
@@ -82,6 +90,7 @@ pub fn echo_json(plan: &EchoPlan, report: &EchoReport) -> Value {
         "rate": plan.rate,
         "seconds": report.length as f64 / 1e9,
         "messages": report.messages,
+        "messages_checked": report.checked,
         "messages_per_second": report.rate(),
         "payload_bytes_per_second": report.rate() * plan.payload as f64,
         "latency_us": {

@@ -13,10 +13,15 @@ fn quiet(plan: &EchoPlan) -> Result<EchoReport, Failure> {
     run(plan, &mut |_| ())
 }
 
-fn plausible(report: &EchoReport) {
-    assert!(report.messages > 0, "{report:?}");
+/// On a busy machine the measurement of a short run may see none of its echoes, but what was sent at the start comes
+/// back and is checked.
+fn plausible(plan: &EchoPlan) {
+    let report = quiet(plan).unwrap();
+    assert!(report.checked >= u64::from(plan.connections * plan.depth), "{report:?}");
+    assert!(report.messages <= report.checked, "{report:?}");
     assert_eq!(report.latency.count, report.messages, "{report:?}");
-    assert!(0 < report.latency.p50 && report.latency.p50 <= report.latency.max, "{report:?}");
+    assert!(report.messages == 0 || 0 < report.latency.p50, "{report:?}");
+    assert!(report.latency.p50 <= report.latency.max, "{report:?}");
     assert!(report.length >= 100_000_000, "{report:?}");
 }
 
@@ -25,7 +30,7 @@ fn echoes_of_every_length_form_are_checked() {
     let url = format!("ws://{}/echo?x=1", serve(Behaviour::Echo));
     for payload in [0, 1, 20, 125, 126, 65_535, 65_536, 700_000] {
         for opcode in [OpCode::Text, OpCode::Binary] {
-            plausible(&quiet(&EchoPlan { payload, opcode, ..plan(&url, None) }).unwrap());
+            plausible(&EchoPlan { payload, opcode, ..plan(&url, None) });
         }
     }
 }
@@ -35,7 +40,7 @@ fn the_bare_echo_is_measured_by_the_same_client() {
     let url = format!("tcp://{}", serve_bare());
     // The last one does not fit into the buffers of the sockets: both ends must wait for room.
     for (payload, depth) in [(1, 1), (128, 16), (70_000, 3), (3_000_000, 4)] {
-        plausible(&quiet(&EchoPlan { payload, depth, ..plan(&url, None) }).unwrap());
+        plausible(&EchoPlan { payload, depth, ..plan(&url, None) });
     }
     let failure = quiet(&EchoPlan { payload: 0, ..plan(&url, None) }).unwrap_err();
     assert!(matches!(failure, Failure::Usage(_)), "{failure}");
@@ -44,7 +49,7 @@ fn the_bare_echo_is_measured_by_the_same_client() {
 #[test]
 fn pings_are_answered() {
     let url = format!("ws://{}", serve(Behaviour::Ping));
-    plausible(&quiet(&EchoPlan { depth: 1, ..plan(&url, None) }).unwrap());
+    plausible(&EchoPlan { depth: 1, ..plan(&url, None) });
 }
 
 #[test]
@@ -53,7 +58,7 @@ fn tls_is_spoken_with_a_known_certificate_or_with_anybody() {
     let url = format!("wss://localhost:{}/", serve_tls(Behaviour::Echo, config).port());
     for trust in [Trust::Authority(file.path()), Trust::Anybody] {
         for payload in [20, 100_000] {
-            plausible(&quiet(&EchoPlan { payload, ..plan(&url, Some(trust)) }).unwrap());
+            plausible(&EchoPlan { payload, ..plan(&url, Some(trust)) });
         }
     }
 }
