@@ -54,11 +54,10 @@ impl Settings {
 
 impl Timeouts {
     fn new(timeouts: &config::Timeouts) -> Timeouts {
-        // Rounded up, and never less than a tick; a century at the most.
+        // Rounded up, and one more because the tick in which it begins is partly over: never early. A century at most.
         let ticks = |wait: Duration| {
-            u32::try_from(wait.as_millis().div_ceil(u128::from(TICK_MS)))
-                .unwrap_or(u32::MAX / 2)
-                .clamp(1, u32::MAX / 2)
+            let ticks = wait.as_millis().div_ceil(u128::from(TICK_MS)) + 1;
+            u32::try_from(ticks).unwrap_or(u32::MAX).min(u32::MAX / 2)
         };
         Timeouts {
             handshake: ticks(timeouts.handshake),
@@ -67,5 +66,30 @@ impl Timeouts {
             stalled: ticks(timeouts.stalled),
             closing: ticks(timeouts.closing),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_never_early() {
+        let wait = Duration::from_millis(250);
+        let all = config::Timeouts {
+            shutdown_grace: wait,
+            handshake: wait,
+            ping: Duration::from_millis(1),
+            idle: Duration::from_millis(200),
+            stalled: Duration::MAX,
+            closing: wait,
+        };
+        let timeouts = Timeouts::new(&all);
+        // A tick that has just ended when the time began leaves that much.
+        let least = |ticks: u32| u64::from(ticks - 1) * TICK_MS;
+        assert_eq!(least(timeouts.handshake), 300);
+        assert_eq!(least(timeouts.ping), 100);
+        assert_eq!(least(timeouts.idle), 200);
+        assert_eq!(timeouts.stalled, u32::MAX / 2);
     }
 }
