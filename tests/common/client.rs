@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lapps_parser::decoder::{Decoder, Incoming, Limits, Role};
 use lapps_parser::frame::{OpCode, write_masked_frame};
@@ -188,6 +189,18 @@ impl Client {
         Response { status, head, body }
     }
 
+    /// True when nothing comes for `time`, and the stream does not end either.
+    pub fn is_quiet_for(&mut self, time: Duration) -> bool {
+        self.socket().set_read_timeout(Some(time)).unwrap();
+        let quiet = self.input.is_empty()
+            && match self.socket().peek(&mut [0]) {
+                Ok(_) => false,
+                Err(error) => matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
+            };
+        self.socket().set_read_timeout(Some(PATIENCE)).unwrap();
+        quiet
+    }
+
     /// Reads until the stream ends, and throws away what comes. True: it ended by FIN, false: by a reset.
     pub fn drain(&mut self) -> bool {
         loop {
@@ -208,7 +221,7 @@ impl Client {
 
     /// Cuts the connection with a reset.
     pub fn reset(mut self) {
-        socket2::SockRef::from(self.socket()).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        socket2::SockRef::from(self.socket()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// The socket below.

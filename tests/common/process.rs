@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver};
-use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 use super::home::Home;
@@ -20,8 +20,8 @@ pub struct Lapps {
     pub tls: bool,
     /// What it printed until it listened.
     pub banner: String,
-    stdout: Receiver<String>,
-    stderr: Receiver<String>,
+    stdout: Lines,
+    stderr: Lines,
     seen: String,
 }
 
@@ -45,15 +45,16 @@ impl Lapps {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server binary runs");
-        let stdout = lines(child.stdout.take().unwrap()).0;
-        let stderr = lines(child.stderr.take().unwrap()).0;
+        let stdout = Lines::of(child.stdout.take().unwrap());
+        let stderr = Lines::of(child.stderr.take().unwrap());
         let mut banner = String::new();
         let deadline = Instant::now() + PATIENCE;
         loop {
             let wait = deadline.saturating_duration_since(Instant::now());
-            let Ok(line) = stdout.recv_timeout(wait) else {
+            let Some(line) = stdout.next(wait) else {
                 let _ = child.kill();
-                let log: String = stderr.iter().collect();
+                let _ = child.wait();
+                let log = stderr.rest();
                 panic!("the server does not listen; it printed:\n{banner}{log}");
             };
             banner.push_str(&line);
@@ -93,13 +94,11 @@ impl Lapps {
                 let end = self.seen[at..].find('\n').map_or(self.seen.len(), |end| at + end + 1);
                 return self.seen.drain(..end).collect();
             }
-            let line = match self.stdout.try_recv() {
-                Ok(line) => Ok(line),
-                Err(_) => self.stderr.recv_timeout(std::time::Duration::from_millis(20)),
-            };
+            let line =
+                self.stdout.next(Duration::ZERO).or_else(|| self.stderr.next(Duration::from_millis(20)));
             match line {
-                Ok(line) => self.seen.push_str(&line),
-                Err(_) => assert!(Instant::now() < deadline, "no {text:?} in the log:\n{}", self.seen),
+                Some(line) => self.seen.push_str(&line),
+                None => assert!(Instant::now() < deadline, "no {text:?} in the log:\n{}", self.seen),
             }
         }
     }
@@ -115,8 +114,8 @@ impl Lapps {
             }
         };
         let mut output = std::mem::take(&mut self.seen);
-        output.extend(self.stdout.iter());
-        output.extend(self.stderr.iter());
+        output.push_str(&self.stdout.rest());
+        output.push_str(&self.stderr.rest());
         (status, output)
     }
 
@@ -157,18 +156,32 @@ fn command(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> 
     command
 }
 
-/// The lines of a stream, read by a thread of their own.
-fn lines(stream: impl Read + Send + 'static) -> (Receiver<String>, JoinHandle<()>) {
-    let (sender, receiver) = mpsc::channel();
-    let thread = std::thread::spawn(move || {
-        let mut reader = BufReader::new(stream);
-        let mut line = Vec::new();
-        while matches!(reader.read_until(b'\n', &mut line), Ok(read) if read > 0) {
-            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
-                break;
+/// The lines of a stream, read by a thread of their own, so that the process never waits for us.
+struct Lines(Mutex<Receiver<String>>);
+
+impl Lines {
+    fn of(stream: impl Read + Send + 'static) -> Lines {
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut reader = BufReader::new(stream);
+            let mut line = Vec::new();
+            while matches!(reader.read_until(b'\n', &mut line), Ok(read) if read > 0) {
+                if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                    break;
+                }
+                line.clear();
             }
-            line.clear();
-        }
-    });
-    (receiver, thread)
+        });
+        Lines(Mutex::new(receiver))
+    }
+
+    /// The next line, if it comes within `wait`.
+    fn next(&self, wait: Duration) -> Option<String> {
+        self.0.lock().unwrap().recv_timeout(wait).ok()
+    }
+
+    /// All lines to the end of the stream.
+    fn rest(&self) -> String {
+        self.0.lock().unwrap().iter().collect()
+    }
 }
