@@ -263,8 +263,10 @@ fn split_field(rest: &[u8]) -> Result<(Field<'_>, &[u8]), HeadError> {
         Some(_) => return Err(HeadError::FieldName),
         None => return Err(HeadError::NotWhole),
     }
-    let (value, after) = split_line(&rest[colon + 1..])?;
-    Ok(((&rest[..colon], trim(value)), after))
+    let (name, rest) = (&rest[..colon], &rest[colon + 1..]);
+    // One space before the value is the rule; `trim` is for the exceptions.
+    let (value, after) = split_line(rest.strip_prefix(b" ").unwrap_or(rest))?;
+    Ok(((name, trim(value)), after))
 }
 
 /// Takes one line off checked lines.
@@ -273,5 +275,6 @@ fn next_line<'a>(lines: &mut &'a [u8]) -> Option<Field<'a>> {
     let end = memchr(b'\r', lines)?;
     let (line, after) = lines.split_at_checked(end + 2)?;
     *lines = after;
-    Some((&line[..colon], trim(&line[colon + 1..end])))
+    let value = &line[colon + 1..end];
+    Some((&line[..colon], trim(value.strip_prefix(b" ").unwrap_or(value))))
 }

@@ -45,7 +45,16 @@ pub(super) fn token_len(bytes: &[u8]) -> usize {
 }
 
 /// `bytes` without spaces and tabs at its ends (OWS; RFC 9110, 5.6.3).
-pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
+#[inline]
+pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
+    match bytes {
+        [b' ' | b'\t', ..] | [.., b' ' | b'\t'] => trim_ends(bytes),
+        _ => bytes,
+    }
+}
+
+#[cold]
+fn trim_ends(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
     }
