@@ -1,1 +1,15 @@
-//! lapps-fuzz
+//! The fuzz targets: each takes any bytes and panics if the parser breaks a promise.
+//!
+//! `fuzz/run` drives them by libFuzzer where a nightly toolchain is there; `cargo test` runs the same functions over
+//! the committed seeds and over generated input.
+
+mod decoder;
+mod events;
+mod head;
+mod session;
+mod utf8;
+
+pub use decoder::decoder;
+pub use head::head;
+pub use session::session;
+pub use utf8::utf8;
