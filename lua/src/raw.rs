@@ -125,6 +125,46 @@ pub(crate) enum Returned {
     Other(&'static str),
 }
 
+/// How eagerly the collector works.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
+enum Pace {
+    /// The heap may grow to five times of what was alive in it.
+    Small,
+    /// It may double, as LuaJIT has it.
+    Normal,
+    /// No pause between collections, and shorter ones.
+    Crowded,
+}
+
+impl Pace {
+    /// Up to here a heap is small, in KiB.
+    const SMALL: c_int = 4096;
+
+    /// The pace for a heap of `used` KiB that is crowded from `crowded` KiB on.
+    fn next(self, used: c_int, crowded: c_int) -> Pace {
+        if used >= crowded {
+            Pace::Crowded
+        } else if used >= Pace::SMALL {
+            Pace::Normal
+        } else if used < Pace::SMALL / 2 {
+            Pace::Small
+        } else {
+            // Not to and fro at the border.
+            if self == Pace::Small { Pace::Small } else { Pace::Normal }
+        }
+    }
+
+    /// Percentage of the living heap at which the next collection starts.
+    fn pause(self) -> c_int {
+        if self == Pace::Small { 500 } else { 200 }
+    }
+
+    /// Percentage of what is allocated meanwhile that a collection handles.
+    fn speed(self) -> c_int {
+        if self == Pace::Crowded { 400 } else { 200 }
+    }
+}
+
 /// A loaded service, ready to be called.
 pub(crate) struct Instance {
     /// Closed before the door goes: finalizers may still call the functions that know it. (Fields drop in order.)
@@ -136,8 +176,9 @@ pub(crate) struct Instance {
     base: c_int,
     /// Bytes, 0 = none.
     memory_limit: usize,
-    /// From how many KiB on the collector works without a pause.
+    /// From how many KiB on the heap is near the limit.
     crowded: c_int,
+    pace: Pace,
 }
 
 impl Instance {
@@ -178,7 +219,7 @@ impl Instance {
             0 => c_int::MAX,
             bytes => c_int::try_from(bytes / 1024 / 8 * 5).unwrap_or(c_int::MAX),
         };
-        Ok(Instance { lua, door, state, base, memory_limit, crowded })
+        Ok(Instance { lua, door, state, base, memory_limit, crowded, pace: Pace::Normal })
     }
 
     /// Calls one handler of the service; it may use `port` until it returns.
@@ -199,45 +240,64 @@ impl Instance {
         };
         // SAFETY: the door and the state live as long as `self`. `lua_pushvalue` does not raise (there is room on the
         // stack, and it is as high as before at the end), `lua_pcall` catches what is raised inside.
-        let outcome = unsafe {
+        unsafe {
             (*doorway).port = Some(port);
             (*doorway).args = args;
             ffi::lua_pushvalue(self.state, self.base + 1 + handler as c_int);
             let status = ffi::lua_pcall(self.state, 0, 1, self.base);
             (*doorway).port = None;
             (*doorway).args = Args::None;
-            let outcome = match status {
-                ffi::LUA_OK => Ok(returned(self.state, -1)),
-                ffi::LUA_ERRMEM => Err(FailureKind::Memory { limit: self.memory_limit }),
-                _ => Err(FailureKind::Raised {
-                    message: text(self.state, -1),
-                    traceback: mem::take(&mut (*doorway).traceback),
-                }),
+            let outcome = if status == ffi::LUA_OK && (*doorway).panic.is_none() {
+                Ok(returned(self.state, -1))
+            } else {
+                Err(self.failure(status))
             };
             ffi::lua_settop(self.state, self.base + Handler::ALL.len() as c_int);
-            match (*doorway).panic.take() {
-                Some(message) => Err(FailureKind::Panicked { message }),
-                None => outcome,
-            }
-        };
-        self.collect(matches!(outcome, Err(FailureKind::Memory { .. })));
-        outcome
+            self.pace_collector();
+            outcome
+        }
     }
 
-    /// LuaJIT starts a collection when the heap has doubled, and raises "not enough memory" instead of collecting when
-    /// it meets the limit on the way. So it is told to start when the limit comes near, and after such an error the
-    /// garbage goes at once.
-    fn collect(&mut self, failed: bool) {
+    /// Why the call failed whose status or error value is this.
+    ///
+    /// # Safety
+    /// The value that `lua_pcall` has left is on top of the stack.
+    #[cold]
+    unsafe fn failure(&mut self, status: c_int) -> FailureKind {
+        let doorway = self.door.0.as_ptr();
+        // SAFETY: the door lives as long as `self`, the value is as promised.
+        let (panic, message, traceback) =
+            unsafe { ((*doorway).panic.take(), text(self.state, -1), mem::take(&mut (*doorway).traceback)) };
+        if status == ffi::LUA_ERRMEM {
+            // LuaJIT has not collected the garbage before it gave up. This can itself only fail for want of memory,
+            // and then the next event fails likewise.
+            let _ = self.lua.gc_collect();
+        }
+        match (panic, status) {
+            (Some(message), _) => FailureKind::Panicked { message },
+            (None, ffi::LUA_ERRMEM) => FailureKind::Memory { limit: self.memory_limit },
+            (None, _) => FailureKind::Raised { message, traceback },
+        }
+    }
+
+    /// Paces the collector, which by itself starts when the heap has doubled.
+    ///
+    /// A small heap may grow to more than that, because marking it again and again would cost more than the messages.
+    /// A crowded one is collected without a pause: LuaJIT does not collect when it meets the limit, it raises "not
+    /// enough memory".
+    fn pace_collector(&mut self) {
         // SAFETY: neither counting nor setting the collector's threshold and pace can raise.
         unsafe {
-            if ffi::lua_gc(self.state, ffi::LUA_GCCOUNT, 0) >= self.crowded {
-                ffi::lua_gc(self.state, ffi::LUA_GCSETSTEPMUL, 400);
+            let used = ffi::lua_gc(self.state, ffi::LUA_GCCOUNT, 0);
+            let pace = self.pace.next(used, self.crowded);
+            if pace != self.pace {
+                ffi::lua_gc(self.state, ffi::LUA_GCSETPAUSE, pace.pause());
+                ffi::lua_gc(self.state, ffi::LUA_GCSETSTEPMUL, pace.speed());
+            }
+            if pace > self.pace || pace == Pace::Crowded {
                 ffi::lua_gc(self.state, ffi::LUA_GCRESTART, 0);
             }
-        }
-        if failed {
-            // It can only fail for want of memory, and then the next event fails likewise.
-            let _ = self.lua.gc_collect();
+            self.pace = pace;
         }
     }
 }
@@ -540,5 +600,34 @@ unsafe fn raise(state: *mut lua_State, message: &'static CStr) -> ! {
         ffi::lua_pushstring_(state, message.as_ptr());
         ffi::lua_concat(state, 2);
         ffi::lua_error(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pace_follows_the_heap() {
+        let limit = 160 << 10;
+        let mut pace = Pace::Normal;
+        let mut seen = Vec::new();
+        for used in [300, 4000, 4096, 3000, 2047, 2048, 5000, limit - 1, limit, limit * 2, limit - 1, 100] {
+            pace = pace.next(used, limit);
+            seen.push(pace);
+        }
+        use Pace::{Crowded, Normal, Small};
+        let expected =
+            [Small, Small, Normal, Normal, Small, Small, Normal, Normal, Crowded, Crowded, Normal, Small];
+        assert_eq!(seen, expected);
+        assert_eq!(Pace::Small.next(1000, 500), Crowded, "a low limit comes first");
+    }
+
+    #[test]
+    fn only_our_own_line_goes_from_a_traceback() {
+        let cut = |text: &str| without_ourselves(text.to_owned());
+        assert_eq!(cut("stack traceback:\n\ta\n\t[C]: in ?"), "stack traceback:\n\ta");
+        assert_eq!(cut("stack traceback:\n\t[C]: in ?\n\tb"), "stack traceback:\n\t[C]: in ?\n\tb");
+        assert_eq!(cut(""), "");
     }
 }

@@ -40,6 +40,14 @@ pub(crate) fn new(setup: &Setup<'_>) -> Result<Lua, LoadError> {
 
 /// Runs the service's code and stores what it returns in the global that has its name.
 pub(crate) fn load(lua: &Lua, setup: &Setup<'_>) -> Result<Value, LoadError> {
+    if lua.globals().contains_key(setup.service).unwrap_or(false) {
+        return Err(LoadError {
+            service: setup.service.to_owned(),
+            file: Some(file(setup)),
+            line: None,
+            message: "Lua has a global of this name already; the service needs another name".to_owned(),
+        });
+    }
     run(lua, setup).map_err(|error| failed(setup, &error))
 }
 

@@ -223,6 +223,25 @@ fn error_values_at_load() {
 }
 
 #[test]
+fn a_service_cannot_take_the_name_of_a_library() {
+    for name in ["string", "ws", "print"] {
+        let home = apps(&[(&format!("{name}/{name}.lua"), &saying("''"))]);
+        has(&refused(home.path(), name), "Lua has a global of this name already");
+    }
+}
+
+#[test]
+fn a_limit_below_what_lua_itself_needs() {
+    let home = apps(&[("hello/hello.lua", &saying("''"))]);
+    let source = Source::Apps { directory: home.path(), lua_path: None };
+    for limit in [1, 20 << 10] {
+        let setup = Setup { service: "hello", source, memory_limit: limit, strict: false };
+        let error = Reactive::load(&setup).expect_err("this is too little");
+        has(&error, &format!("not enough memory: one instance may use {limit} bytes"));
+    }
+}
+
+#[test]
 fn embedded_code() {
     let setup =
         |text| Setup { service: "demo", source: Source::Embedded { text }, memory_limit: 0, strict: true };
