@@ -5,6 +5,7 @@ pub mod port;
 pub mod reactive;
 
 mod modules;
+mod pace;
 mod raw;
 mod vm;
 

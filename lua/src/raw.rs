@@ -21,6 +21,7 @@ use mlua::{Function, Lua, Table};
 
 use crate::error::FailureKind;
 use crate::modules::ws;
+use crate::pace::Pace;
 use crate::port::{ConnId, Port};
 
 /// Makes a Lua state with all standard libraries, `ffi`, `debug` and the loading of C modules among them.
@@ -123,46 +124,6 @@ pub(crate) enum Returned {
     True,
     /// The name of its type, or "false".
     Other(&'static str),
-}
-
-/// How eagerly the collector works.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
-enum Pace {
-    /// The heap may grow to five times of what was alive in it.
-    Small,
-    /// It may double, as LuaJIT has it.
-    Normal,
-    /// No pause between collections, and shorter ones.
-    Crowded,
-}
-
-impl Pace {
-    /// Up to here a heap is small, in KiB.
-    const SMALL: c_int = 4096;
-
-    /// The pace for a heap of `used` KiB that is crowded from `crowded` KiB on.
-    fn next(self, used: c_int, crowded: c_int) -> Pace {
-        if used >= crowded {
-            Pace::Crowded
-        } else if used >= Pace::SMALL {
-            Pace::Normal
-        } else if used < Pace::SMALL / 2 {
-            Pace::Small
-        } else {
-            // Not to and fro at the border.
-            if self == Pace::Small { Pace::Small } else { Pace::Normal }
-        }
-    }
-
-    /// Percentage of the living heap at which the next collection starts.
-    fn pause(self) -> c_int {
-        if self == Pace::Small { 500 } else { 200 }
-    }
-
-    /// Percentage of what is allocated meanwhile that a collection handles.
-    fn speed(self) -> c_int {
-        if self == Pace::Crowded { 400 } else { 200 }
-    }
 }
 
 /// A loaded service, ready to be called.
@@ -606,22 +567,6 @@ unsafe fn raise(state: *mut lua_State, message: &'static CStr) -> ! {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pace_follows_the_heap() {
-        let limit = 160 << 10;
-        let mut pace = Pace::Normal;
-        let mut seen = Vec::new();
-        for used in [300, 4000, 4096, 3000, 2047, 2048, 5000, limit - 1, limit, limit * 2, limit - 1, 100] {
-            pace = pace.next(used, limit);
-            seen.push(pace);
-        }
-        use Pace::{Crowded, Normal, Small};
-        let expected =
-            [Small, Small, Normal, Normal, Small, Small, Normal, Normal, Crowded, Crowded, Normal, Small];
-        assert_eq!(seen, expected);
-        assert_eq!(Pace::Small.next(1000, 500), Crowded, "a low limit comes first");
-    }
 
     #[test]
     fn only_our_own_line_goes_from_a_traceback() {
