@@ -164,6 +164,16 @@ impl Client {
         }
     }
 
+    /// The next `count` bytes as they come.
+    pub fn take(&mut self, count: usize) -> Vec<u8> {
+        while self.input.len() < count {
+            let read = self.fill().expect("bytes");
+            assert!(read > 0, "the stream ended after {} of {count} bytes", self.input.len());
+        }
+        let rest = self.input.split_off(count);
+        std::mem::replace(&mut self.input, rest)
+    }
+
     /// Reads a response head, and for anything but 101 the body until the end of the stream.
     pub fn read_response(&mut self) -> Response {
         let end = loop {
