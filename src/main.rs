@@ -78,9 +78,7 @@ fn configure(place: &PlaceArguments) -> Result<(Config, Option<Places>), String>
         if place.demo { None } else { Places::find(place.home.as_deref(), &|name| std::env::var_os(name)) };
     let config = match &places {
         Some(places) => config::load(places).map_err(|mistakes| {
-            let count = mistakes.0.len();
-            let word = if count == 1 { "mistake" } else { "mistakes" };
-            format!("{count} {word} in the configuration:\n{mistakes}")
+            format!("{} in the configuration:\n{mistakes}", counted(mistakes.0.len(), "mistake"))
         })?,
         None => config::demo(),
     };
@@ -164,12 +162,13 @@ fn print_state(server: &Server) {
         .iter()
         .map(|pin| pin.map_or_else(|| "any".to_owned(), |core| core.to_string()))
         .collect();
-    println!("{} I/O workers on cores {}", pins.len(), pins.join(" "));
+    let on = if pins.len() == 1 { "core" } else { "cores" };
+    println!("{} on {on} {}", counted(pins.len(), "I/O worker"), pins.join(" "));
     for (service, outcome) in server.services() {
         let placement = match service.placement {
-            Placement::Worker => format!("worker ({} co-located instances)", pins.len()),
-            Placement::Dedicated(count) => format!("dedicated ({count} instances)"),
-            Placement::Standalone(count) => format!("standalone ({count} instances)"),
+            Placement::Worker => format!("worker ({})", counted(pins.len(), "co-located instance")),
+            Placement::Dedicated(count) => format!("dedicated ({})", counted(count, "instance")),
+            Placement::Standalone(count) => format!("standalone ({})", counted(count, "instance")),
         };
         let protocol = match service.protocol {
             Protocol::Raw => "raw",
@@ -182,4 +181,8 @@ fn print_state(server: &Server) {
         };
         println!("service {} at {}, {protocol}, {placement}: {state}", service.name, service.request_target);
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

@@ -177,10 +177,9 @@ impl Server {
             });
         }
         let mut outboxes = Vec::new();
-        for id in 0..count {
+        for (id, wake) in worker_wakes.iter().enumerate() {
             let posts = mailboxes.iter_mut().enumerate();
-            let posts =
-                posts.map(|(to, mailbox)| (to != id).then(|| mailbox.sender(&worker_wakes[id]))).collect();
+            let posts = posts.map(|(to, mailbox)| (to != id).then(|| mailbox.sender(wake))).collect();
             outboxes.push(Outbox::new(id as u8, Arc::clone(&presence), posts, config.workers.auto_fragment));
         }
         let instance_posts: Vec<Vec<Postbox<Mail>>> = letterboxes
@@ -208,19 +207,14 @@ impl Server {
                 load: Arc::clone(&loads[id]),
                 reports: sender.clone(),
             };
-            let (pin, sender) = (pins[id], sender.clone());
-            thread::Builder::new().name(format!("worker-{id}")).spawn(move || {
+            let pin = pins[id];
+            spawn(format!("worker-{id}"), sender.clone(), move || {
                 if let Some(core) = pin
                     && !sys::affinity::pin(core)
                 {
                     tracing::warn!("worker {id} cannot be pinned to core {core}");
                 }
-                let worker = std::panic::AssertUnwindSafe(|| Worker::new(parts).run());
-                let result = match std::panic::catch_unwind(worker) {
-                    Ok(result) => result.map_err(|error| format!("worker {id}: {error}")),
-                    Err(_) => Err(format!("worker {id} panicked")),
-                };
-                let _ = sender.send(Report::Ended(result));
+                Worker::new(parts).run()
             })?;
         }
 
@@ -298,6 +292,7 @@ impl Server {
             let registry = Arc::clone(&self.registry);
             let entry = registry.entry(number);
             let boxes: Vec<_> = dedicated.by_ref().take(entry.instances.len()).collect();
+            let mut posts_to = Vec::new();
             let outcome = match self.obstacle(&entry.service) {
                 _ if !entry.service.auto_start => Outcome::NotStarted,
                 Some(obstacle) => Outcome::Failed(obstacle),
@@ -319,11 +314,15 @@ impl Server {
                                     reports: self.sender.clone(),
                                 };
                                 let registry = Arc::clone(&registry);
-                                let name = format!("{}-{nth}", entry.service.name);
-                                thread::Builder::new()
-                                    .name(name)
-                                    .spawn(move || dedicated::run(parts, &registry.entry(number).service))?;
-                                self.instances.push(post);
+                                spawn(
+                                    format!("{}-{nth}", entry.service.name),
+                                    self.sender.clone(),
+                                    move || {
+                                        dedicated::run(parts, &registry.entry(number).service);
+                                        Ok(())
+                                    },
+                                )?;
+                                posts_to.push(post);
                             }
                             entry.instances.len()
                         }
@@ -332,9 +331,16 @@ impl Server {
                 }
             };
             match &outcome {
-                Outcome::Running => entry.set_running(true),
+                Outcome::Running => {
+                    entry.set_running(true);
+                    self.instances.append(&mut posts_to);
+                }
                 Outcome::NotStarted => {}
                 Outcome::Failed(why) => tracing::error!("{why}"),
+            }
+            // Of a service that failed some instances may run; nobody will ever need them.
+            for mut post in posts_to {
+                post.send(Letter::Exit);
             }
             self.outcomes.push(outcome);
         }
@@ -445,6 +451,24 @@ impl Stopper {
     pub fn stop(&self) {
         let _ = self.0.send(Report::Signal);
     }
+}
+
+/// Starts a thread whose end is reported, a panic too.
+fn spawn(
+    name: String,
+    reports: Sender<Report>,
+    run: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> io::Result<()> {
+    let thread = thread::Builder::new().name(name.clone());
+    let run = std::panic::AssertUnwindSafe(run);
+    thread.spawn(move || {
+        let result = match std::panic::catch_unwind(run) {
+            Ok(result) => result.map_err(|error| format!("thread {name}: {error}")),
+            Err(_) => Err(format!("thread {name} panicked")),
+        };
+        let _ = reports.send(Report::Ended(result));
+    })?;
+    Ok(())
 }
 
 /// The core for each worker: the cores that the process may use, in turn.

@@ -12,8 +12,9 @@ use crate::error::LoadError;
 use crate::raw;
 use crate::reactive::{Setup, Source};
 
-/// Runs in every state before the service's code.
+/// Runs in every state before the service's code. Lines of `print` leave as they are written, also into a pipe.
 const PRELUDE: &str = r#"
+io.stdout:setvbuf("line")
 function os.exit()
     error("os.exit: a service cannot end the server; return from the handler, or raise an error", 2)
 end

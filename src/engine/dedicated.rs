@@ -52,7 +52,6 @@ pub(crate) fn run(parts: Parts, service: &Service) {
         }
         mailbox.wake().awake();
     }
-    let _ = parts.reports.send(Report::Ended(Ok(())));
 }
 
 /// Takes letters until there are none. False: the instance is to end.

@@ -51,9 +51,9 @@ pub(crate) fn load_instance(
 /// Logs what a handler did wrong. `gone`: its connection is closed by now, and a handler that passes on the `false` of a
 /// `ws:send` to it has done nothing wrong.
 pub(crate) fn log_failure(failure: &Failure, gone: bool) {
-    if gone && matches!(failure.kind(), FailureKind::Refused { .. }) {
-        tracing::debug!("{failure}");
-    } else {
-        tracing::error!("{failure}");
+    match failure.kind() {
+        FailureKind::Refused { .. } if gone => tracing::debug!("{failure}"),
+        FailureKind::Refused { .. } => tracing::warn!("{failure}"),
+        _ => tracing::error!("{failure}"),
     }
 }

@@ -38,6 +38,7 @@ pub(crate) struct Step<'a> {
 
 /// Something that a connection's bytes meant.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it borrows, and lives on the stack for one step")]
 pub(crate) enum Happening<'a> {
     /// A complete request head. The caller answers, and says by [`Connection::open`] or [`Connection::close`] what the
     /// connection becomes.

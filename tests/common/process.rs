@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 use super::PATIENCE;
 use super::home::Home;
 
+/// The server's executable.
+const BINARY: &str = env!("CARGO_BIN_EXE_lapps");
+
 /// A running server. Dropped, it is killed.
 pub struct Lapps {
     child: Child,
@@ -39,7 +42,12 @@ impl Lapps {
 
     /// Starts the server with these arguments and environment variables, and waits until it listens.
     pub fn run(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Lapps {
-        let mut child = command(directory, arguments, variables)
+        Lapps::program(BINARY, directory, arguments, variables)
+    }
+
+    /// As [`Lapps::run`], for a program that becomes the server.
+    pub fn program(program: &str, directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Lapps {
+        let mut child = command(program, directory, arguments, variables)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -141,18 +149,21 @@ pub fn run_to_end(
     arguments: &[&str],
     variables: &[(&str, &str)],
 ) -> (ExitStatus, String, String) {
-    let output =
-        command(directory, arguments, variables).stdin(Stdio::null()).output().expect("the binary runs");
+    let output = command(BINARY, directory, arguments, variables)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     (output.status, text(output.stdout), text(output.stderr))
 }
 
-fn command(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lapps"));
-    command.args(arguments).current_dir(directory).env_clear().envs(variables.iter().copied());
+fn command(program: &str, directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(directory).env_clear();
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
     }
+    command.envs(variables.iter().copied());
     command
 }
 

@@ -403,3 +403,27 @@ fn token_of(key: Key) -> Token {
 fn key_of(token: Token) -> Key {
     Key { slot: token.0 as u32, generation: (token.0 >> 32) as u32 }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::mem::size_of;
+
+    use super::*;
+    use crate::engine::outbox::Output;
+
+    /// `ARCHITECTURE.md` shows these; each of them times a million connections is so many megabytes.
+    #[test]
+    fn an_idle_connection_is_small() {
+        println!(
+            "Conn {} Connection {} Transport {} Output {}",
+            size_of::<Conn>(),
+            size_of::<Connection>(),
+            size_of::<Transport>(),
+            size_of::<Output>()
+        );
+        assert!(size_of::<Transport>() <= 16);
+        assert!(size_of::<Connection>() <= 80);
+        assert!(size_of::<Conn>() <= 208);
+        assert!(size_of::<Output>() <= 104);
+    }
+}
