@@ -3,7 +3,9 @@
 pub mod error;
 pub mod port;
 pub mod reactive;
+pub mod setup;
 
+mod commands;
 mod modules;
 mod pace;
 mod raw;
@@ -11,4 +13,5 @@ mod vm;
 
 pub use error::{Failure, FailureKind, HandlerError, LoadError};
 pub use port::{Answer, Command, ConnId, Event, Port};
-pub use reactive::{Reactive, Setup, Source, Verdict, luajit_version};
+pub use reactive::{Reactive, Verdict, luajit_version};
+pub use setup::{Setup, Source};

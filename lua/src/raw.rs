@@ -19,8 +19,8 @@ use std::{mem, slice, str};
 use mlua::ffi::{self, lua_State};
 use mlua::{Function, Lua, Table};
 
+use crate::commands;
 use crate::error::FailureKind;
-use crate::modules::ws;
 use crate::pace::Pace;
 use crate::port::{ConnId, Port};
 
@@ -403,7 +403,7 @@ unsafe extern "C-unwind" fn ws_send(state: *mut lua_State) -> c_int {
         let conn = number(state, NAME, 1, c"handler");
         let opcode = number(state, NAME, 2, c"opcode");
         let message = string(state, NAME, 3, c"message");
-        answer(state, |port| ws::send(port, conn, opcode, message))
+        answer(state, |port| commands::send(port, conn, opcode, message))
     }
 }
 
@@ -419,7 +419,7 @@ unsafe extern "C-unwind" fn ws_close(state: *mut lua_State) -> c_int {
             0 => string(state, NAME, 3, c"reason"),
             _ => &[],
         };
-        answer(state, |port| ws::close(port, conn, code, reason))
+        answer(state, |port| commands::close(port, conn, code, reason))
     }
 }
 

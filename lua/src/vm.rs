@@ -10,7 +10,7 @@ use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
 
 use crate::error::LoadError;
 use crate::raw;
-use crate::reactive::{Setup, Source};
+use crate::setup::{Setup, Source};
 
 /// Runs in every state before the service's code. Lines of `print` leave as they are written, also into a pipe.
 const PRELUDE: &str = r#"

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::load::{absolute, from_texts};
+use super::load::from_texts;
+use super::places::absolute;
 use super::{Config, Source};
 
 const WS: &str = include_str!("../../examples/demo/etc/conf/ws.json");

@@ -8,14 +8,11 @@ use std::path::Path;
 use super::document::Document;
 use super::keys;
 use super::mistakes::{Mistake, Mistakes};
-use super::places::{Places, WS_NAME};
+use super::places::{Places, WS_NAME, absolute};
 use super::section::Section;
 use super::server_file::{self, Server};
-use super::services_file::{self, Services};
+use super::services_file::{self, Services, Sources};
 use super::{Config, Source};
-
-/// Finds the code of a service by its name.
-pub(super) type Sources<'s> = &'s dyn Fn(&str) -> Source;
 
 /// Reads and checks the configuration.
 ///
@@ -143,11 +140,6 @@ fn how_to_begin(home: &Path) -> String {
         r#"{"services": {"hello": {"request_target": "/hello"}}}"#,
         home.join("apps/hello/hello.lua").display(),
     )
-}
-
-/// A path from the root; a path that the system cannot make absolute stays as it is.
-pub(super) fn absolute(path: &Path) -> std::path::PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 #[cfg(test)]

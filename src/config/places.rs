@@ -39,6 +39,11 @@ impl Places {
     }
 }
 
+/// A path from the root; a path that the system cannot make absolute stays as it is.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
 fn find_with(
     default_home: &Path,
     home: Option<&Path>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::acl::{Acl, Policy, parse_network};
 use super::keys::{self, Key};
-use super::load::absolute;
+use super::places::absolute;
 use super::section::{Section, allowed};
 use super::{Listen, Timeouts, Tls, TlsVersion, Workers};
 

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::keys::{self, Key};
-use super::load::{Sources, absolute};
 use super::order::{self, Wrong};
+use super::places::absolute;
 use super::section::Section;
-use super::{Directories, Service, service_section};
+use super::{Directories, Service, Source, service_section};
 
 /// What `lapps.json` says.
 pub(super) struct Services {
@@ -15,6 +15,9 @@ pub(super) struct Services {
     /// In the order of their start.
     pub(super) services: Vec<Service>,
 }
+
+/// Finds the code of a service by its name.
+pub(super) type Sources<'s> = &'s dyn Fn(&str) -> Source;
 
 pub(super) fn read(file: &Section<'_>, home: &Path, sources: Sources<'_>) -> Services {
     let directories = directories(&file.section(&keys::DIRECTORIES), home);

@@ -20,7 +20,8 @@ pub(crate) use link::Link;
 
 use lapps_lua::error::{Failure, FailureKind};
 use lapps_lua::port::Port;
-use lapps_lua::reactive::{Reactive, Setup, Source};
+use lapps_lua::reactive::Reactive;
+use lapps_lua::setup::{Setup, Source};
 
 use crate::config::{self, Service};
 use settings::Settings;

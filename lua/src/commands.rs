@@ -1,0 +1,90 @@
+//! The calls of `ws` behind the check of their types: numbers and bytes in, one command out, the answer in words.
+
+use lapps_parser::close::{CloseCode, MAX_REASON_LEN};
+use lapps_parser::frame::OpCode;
+
+use crate::port::{Answer, Command, ConnId, Port};
+
+const CLOSED: &str = "connection closed";
+const FULL: &str = "queue is full";
+const OPCODE: &str = "opcode must be 1 (text) or 2 (binary)";
+const CODE: &str = "code must be 1000-1003, 1007-1011 or 3000-4999";
+
+/// `ws:send` behind the check of types; `Err` is the message for the service.
+pub(crate) fn send(
+    port: Option<&mut dyn Port>,
+    handler: f64,
+    opcode: f64,
+    message: &[u8],
+) -> Result<(), &'static str> {
+    let opcode = match opcode {
+        1.0 => OpCode::Text,
+        2.0 => OpCode::Binary,
+        _ => return Err(OPCODE),
+    };
+    let (Some(port), Some(conn)) = (port, ConnId::from_number(handler)) else { return Err(CLOSED) };
+    in_words(port.command(Command::Send { conn, opcode, payload: message }))
+}
+
+/// `ws:close` behind the check of types; `Err` is the message for the service.
+pub(crate) fn close(
+    port: Option<&mut dyn Port>,
+    handler: f64,
+    code: f64,
+    reason: &[u8],
+) -> Result<(), &'static str> {
+    let code = close_code(code).ok_or(CODE)?;
+    let (Some(port), Some(conn)) = (port, ConnId::from_number(handler)) else { return Err(CLOSED) };
+    in_words(port.command(Command::Close { conn, code, reason: sendable(reason) }))
+}
+
+fn in_words(answer: Answer) -> Result<(), &'static str> {
+    match answer {
+        Answer::Done => Ok(()),
+        Answer::Closed => Err(CLOSED),
+        Answer::Full => Err(FULL),
+    }
+}
+
+/// The codes a service may use: those of RFC 6455 7.4.1 that go on the wire, and those for libraries and applications.
+fn close_code(number: f64) -> Option<CloseCode> {
+    let code = number as u16;
+    (f64::from(code) == number && matches!(code, 1000..=1011 | 3000..=4999))
+        .then(|| CloseCode::new(code))
+        .flatten()
+}
+
+fn sendable(reason: &[u8]) -> &str {
+    let reason = &reason[..reason.len().min(MAX_REASON_LEN)];
+    let valid = match str::from_utf8(reason) {
+        Ok(_) => reason.len(),
+        Err(error) => error.valid_up_to(),
+    };
+    str::from_utf8(&reason[..valid]).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_codes() {
+        for code in [1000, 1001, 1002, 1003, 1007, 1011, 3000, 4999] {
+            assert_eq!(close_code(f64::from(code)).map(CloseCode::get), Some(code));
+        }
+        for code in [-1000.0, 0.0, 999.0, 1000.5, 1004.0, 1005.0, 1006.0, 1012.0, 1015.0, 2999.0, 5000.0] {
+            assert_eq!(close_code(code), None, "{code}");
+        }
+        for code in [f64::NAN, f64::INFINITY, 65536.0 + 1000.0] {
+            assert_eq!(close_code(code), None, "{code}");
+        }
+    }
+
+    #[test]
+    fn reasons_are_cut_between_characters() {
+        assert_eq!(sendable(b""), "");
+        assert_eq!(sendable(b"bye"), "bye");
+        assert_eq!(sendable("ä".repeat(70).as_bytes()), "ä".repeat(61));
+        assert_eq!(sendable(b"good \xff bad"), "good ");
+    }
+}

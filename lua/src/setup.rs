@@ -1,0 +1,34 @@
+//! What a service is made of, as its host tells it.
+
+use std::path::Path;
+
+/// What a service is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a> {
+    /// Its name: the module, the global variable, and the word in the log.
+    pub service: &'a str,
+    /// Where its code is.
+    pub source: Source<'a>,
+    /// Bytes that its Lua state may use; 0 = no limit.
+    pub memory_limit: usize,
+    /// The original's rule: the first failure stops the instance for good.
+    pub strict: bool,
+}
+
+/// Where a service's code is.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// `DIRECTORY/NAME/NAME.lua`, loaded by `require`. The `?.lua` of the service's own directory and then of every
+    /// other service is on `package.path`, before `lua_path`.
+    Apps {
+        /// The directory of all services.
+        directory: &'a Path,
+        /// As in the environment variable `LUA_PATH`: `;;` stands for the default path. `None` = the default path.
+        lua_path: Option<&'a str>,
+    },
+    /// Code that is part of the program.
+    Embedded {
+        /// The chunk; it returns the service's table.
+        text: &'a str,
+    },
+}
