@@ -88,7 +88,7 @@ fn afterwards(cases: &mut Vec<Case>) {
     add("a violation", frame(0xff, b""));
     add("an unmasked frame", unmasked(TEXT, b"ignored"));
     add("half a frame", unfinished(TEXT, 100, b"ignored"));
-    add("noise", (0..4000u32).map(|n| (n * 7919 >> 3) as u8).collect());
+    add("noise", (0..4000u32).map(|n| ((n * 7919) >> 3) as u8).collect());
     add("a good deal of noise", vec![0xa5; 60_000]);
 
     let rfc = "RFC 6455 7.1.7: nothing follows a violation";
