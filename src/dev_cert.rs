@@ -20,7 +20,9 @@ pub struct Pair {
 pub fn make(directory: &Path) -> io::Result<Pair> {
     let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
-    fs::create_dir_all(directory)?;
+    // Absolute, so that the paths can be copied into a configuration.
+    let directory = std::path::absolute(directory)?;
+    fs::create_dir_all(&directory)?;
     let pair = Pair { certificate: directory.join("cert.pem"), key: directory.join("key.pem") };
     write_new(&pair.key, 0o600, &made.signing_key.serialize_pem())?;
     write_new(&pair.certificate, 0o644, &made.cert.pem())?;
