@@ -2,10 +2,9 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::str;
 
-use crate::close::CloseCode;
 use crate::frame::{self, COPY, MASKED, MAX_CONTROL_LEN, MAX_HEADER_LEN, OpCode};
+pub use crate::incoming::Incoming;
 use crate::mask;
 use crate::utf8::{self, Utf8};
 pub use crate::violation::Violation;
@@ -26,29 +25,6 @@ pub struct Limits {
     pub max_message: usize,
     /// Frames of one message.
     pub max_fragments: u32,
-}
-
-/// One thing the peer said.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Incoming<'a> {
-    /// A whole message.
-    Message {
-        /// [`OpCode::Text`], whose payload is valid UTF-8, or [`OpCode::Binary`].
-        opcode: OpCode,
-        /// The unmasked payload. It may be overwritten freely.
-        payload: &'a mut [u8],
-    },
-    /// A ping; the pong carries the same payload.
-    Ping(&'a [u8]),
-    /// A pong, asked for or not.
-    Pong(&'a [u8]),
-    /// A close frame; nothing that follows it counts (RFC 6455 section 5.5.1).
-    Close {
-        /// The peer's code, if it gave one.
-        code: Option<CloseCode>,
-        /// The peer's reason; may be empty.
-        reason: &'a str,
-    },
 }
 
 /// What one call of [`Decoder::decode`] did.
@@ -217,7 +193,7 @@ impl Decoder {
                 self.rest();
                 let payload = &mut bytes[piece];
                 self.unmask(frame.opcode, frame.key, payload)?;
-                return Ok(Step { consumed: at, incoming: Some(incoming(frame.opcode, payload)?) });
+                return Ok(Step { consumed: at, incoming: Some(Incoming::read(frame.opcode, payload)?) });
             }
             if control {
                 self.keep_control(frame, &bytes[piece.clone()]);
@@ -232,7 +208,7 @@ impl Decoder {
             if control {
                 self.stage = Stage::Spent;
                 let payload = self.control.as_mut().map_or(&mut [][..], |control| control.received());
-                return Ok(Step { consumed: at, incoming: Some(incoming(frame.opcode, payload)?) });
+                return Ok(Step { consumed: at, incoming: Some(Incoming::read(frame.opcode, payload)?) });
             }
             if frame.fin {
                 if !self.utf8.is_complete() {
@@ -432,26 +408,6 @@ impl Whole {
             127.. => None,
         }
     }
-}
-
-/// A complete payload as what it means.
-fn incoming(opcode: OpCode, payload: &mut [u8]) -> Result<Incoming<'_>, Violation> {
-    Ok(match opcode {
-        OpCode::Ping => Incoming::Ping(payload),
-        OpCode::Pong => Incoming::Pong(payload),
-        OpCode::Close => return close(payload),
-        OpCode::Continuation | OpCode::Text | OpCode::Binary => Incoming::Message { opcode, payload },
-    })
-}
-
-/// The payload of a close frame (RFC 6455 section 5.5.1).
-fn close(payload: &[u8]) -> Result<Incoming<'_>, Violation> {
-    let Some((code, reason)) = payload.split_first_chunk() else {
-        return Ok(Incoming::Close { code: None, reason: "" });
-    };
-    let code = CloseCode::new(u16::from_be_bytes(*code)).ok_or(Violation::CloseCode)?;
-    let reason = str::from_utf8(reason).map_err(|_| Violation::CloseReason)?;
-    Ok(Incoming::Close { code: Some(code), reason })
 }
 
 #[cfg(test)]

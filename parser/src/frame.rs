@@ -148,8 +148,8 @@ pub fn write_masked_frame(out: &mut Vec<u8>, fin: bool, opcode: OpCode, payload:
     write_header(out, FrameHeader { fin, opcode, mask: Some(key), len: len as u64 }, len);
     for part in payload.chunks(COPY) {
         let start = out.len();
-        out.extend_from_slice(part);
-        mask::apply(&mut out[start..], key, 0);
+        out.resize(start + part.len(), 0);
+        mask::apply_into(&mut out[start..], part, key, 0);
     }
 }
 

@@ -15,11 +15,13 @@ pub mod decoder;
 pub mod frame;
 pub mod handshake;
 pub mod http;
+pub mod incoming;
 pub mod mask;
 pub mod utf8;
 pub mod violation;
 
 pub use close::CloseCode;
-pub use decoder::{Decoder, Incoming, Limits, Role, Step};
+pub use decoder::{Decoder, Limits, Role, Step};
 pub use frame::{FrameHeader, OpCode};
+pub use incoming::Incoming;
 pub use violation::Violation;

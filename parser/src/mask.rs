@@ -1,9 +1,9 @@
 //! XOR of a slice with the masking key, in place or while copying (RFC 6455 section 5.3).
 //!
-//! No vector intrinsics: the loops are shaped so that the compiler uses the widest vectors of the build's target (the
-//! script `vectors` looks at the instructions). The bytes that do not fill a block at the end are
-//! covered by one more block that overlaps the one before. Both are made from the untouched data, so the bytes they
-//! share get the same value twice, and no loop over single bytes is needed.
+//! No vector intrinsics: the loops are shaped so that the compiler uses the widest vectors of the build's target, and
+//! `parser/vectors` looks at the instructions. What does not fill a block at the end is covered by one more block that
+//! overlaps the one before. Both are made from the untouched data, so the bytes they share get the same value twice,
+//! and no loop over single bytes is needed.
 
 /// XORs `data` in place. `phase` is the index of the key byte that meets `data[0]`, modulo 4.
 #[inline]
@@ -13,7 +13,7 @@ pub fn apply(data: &mut [u8], key: [u8; 4], phase: usize) {
 
 /// As [`apply`] with phase 0, and says whether everything is ASCII afterwards: almost for nothing, where text would
 /// otherwise need a second pass.
-#[inline]
+#[inline(always)]
 pub(crate) fn apply_to_text(data: &mut [u8], key: [u8; 4]) -> bool {
     unmask::<true>(data, Key::new(key)) & 0x8080_8080 == 0
 }
@@ -26,15 +26,22 @@ pub(crate) fn apply_to_text(data: &mut [u8], key: [u8; 4]) -> bool {
 pub fn apply_into(dst: &mut [u8], src: &[u8], key: [u8; 4], phase: usize) {
     assert_eq!(dst.len(), src.len(), "source and destination of a masked copy differ in length");
     let key = Key::new(key).after(phase);
-    let (dst_blocks, dst_rest) = dst.as_chunks_mut::<BLOCK>();
-    let (src_blocks, src_rest) = src.as_chunks::<BLOCK>();
-    let dst_words = dst_blocks.as_flattened_mut().as_chunks_mut().0;
-    let src_words = src_blocks.as_flattened().as_chunks().0;
-    for (dst, src) in dst_words.iter_mut().zip(src_words) {
-        *dst = key.word(*src).to_le_bytes();
+    match src.len() {
+        BLOCK.. => {
+            let words = src.as_chunks::<BLOCK>().0.as_flattened().as_chunks().0;
+            for (dst, src) in dst.as_chunks_mut().0.iter_mut().zip(words) {
+                *dst = key.word(*src).to_le_bytes();
+            }
+            Ends::<BLOCK>::of(src, key).end_to(dst);
+        }
+        16.. => Ends::<16>::of(src, key).to(dst),
+        8.. => Ends::<8>::of(src, key).to(dst),
+        4.. => Ends::<4>::of(src, key).to(dst),
+        _ => {
+            dst.copy_from_slice(src);
+            few(dst, key);
+        }
     }
-    dst_rest.copy_from_slice(src_rest);
-    unmask::<false>(dst_rest, key);
 }
 
 /// The key as a number whose lowest byte meets the first byte of the data.
@@ -74,7 +81,7 @@ impl Key {
 const BLOCK: usize = 32;
 
 /// XORs `data`, and ORs all of it into one word if `TEXT`.
-#[inline]
+#[inline(always)]
 fn unmask<const TEXT: bool>(data: &mut [u8], key: Key) -> u32 {
     match data.len() {
         BLOCK.. => many::<TEXT>(data, key),
@@ -86,11 +93,10 @@ fn unmask<const TEXT: bool>(data: &mut [u8], key: Key) -> u32 {
 }
 
 /// [`BLOCK`] bytes or more.
-#[inline]
+#[inline(always)]
 fn many<const TEXT: bool>(data: &mut [u8], key: Key) -> u32 {
-    let last = data.len() - BLOCK;
-    let Some(&end) = data.last_chunk::<BLOCK>() else { return 0 };
-    let (end, mut seen) = key.after(last).block(end);
+    let ends = Ends::<BLOCK>::of(data, key);
+    let mut seen = ends.seen;
     for bytes in data.as_chunks_mut::<BLOCK>().0.as_flattened_mut().as_chunks_mut().0 {
         let word = key.word(*bytes);
         if TEXT {
@@ -98,20 +104,50 @@ fn many<const TEXT: bool>(data: &mut [u8], key: Key) -> u32 {
         }
         *bytes = word.to_le_bytes();
     }
-    data[last..].copy_from_slice(&end);
+    ends.end_to(data);
     seen
 }
 
-/// `N` to `2 * N` bytes: a block at either end.
+/// `N` to `2 * N` bytes.
 #[inline]
 fn two<const N: usize>(data: &mut [u8], key: Key) -> u32 {
-    let last = data.len() - N;
-    let (Some(&start), Some(&end)) = (data.first_chunk::<N>(), data.last_chunk::<N>()) else { return 0 };
-    let (start, seen_at_start) = key.block(start);
-    let (end, seen_at_end) = key.after(last).block(end);
-    data[..N].copy_from_slice(&start);
-    data[last..].copy_from_slice(&end);
-    seen_at_start | seen_at_end
+    let ends = Ends::<N>::of(data, key);
+    ends.to(data);
+    ends.seen
+}
+
+/// The first and the last `N` bytes of some data, XORed.
+struct Ends<const N: usize> {
+    start: [u8; N],
+    end: [u8; N],
+    /// All words of both ORed.
+    seen: u32,
+}
+
+impl<const N: usize> Ends<N> {
+    /// `data` is at least `N` bytes long.
+    #[inline]
+    fn of(data: &[u8], key: Key) -> Ends<N> {
+        let last = data.len() - N;
+        let (mut start, mut end) = ([0; N], [0; N]);
+        start.copy_from_slice(&data[..N]);
+        end.copy_from_slice(&data[last..]);
+        let (start, seen_at_start) = key.block(start);
+        let (end, seen_at_end) = key.after(last).block(end);
+        Ends { start, end, seen: seen_at_start | seen_at_end }
+    }
+
+    #[inline]
+    fn to(&self, data: &mut [u8]) {
+        data[..N].copy_from_slice(&self.start);
+        self.end_to(data);
+    }
+
+    #[inline]
+    fn end_to(&self, data: &mut [u8]) {
+        let last = data.len() - N;
+        data[last..].copy_from_slice(&self.end);
+    }
 }
 
 /// Up to three bytes.
