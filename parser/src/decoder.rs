@@ -469,6 +469,18 @@ mod tests {
     }
 
     #[test]
+    fn the_frequent_path_is_open_again_after_a_frame_that_took_the_long_one() {
+        let mut decoder = Decoder::new(Role::Server);
+        let mut input = vec![];
+        frame::write_masked_frame(&mut input, true, OpCode::Ping, b"ping", [9; 4]);
+        let (first, rest) = input.split_at_mut(3);
+        decoder.decode(&LIMITS, first).unwrap();
+        assert_eq!(decoder.stage, Stage::Partial);
+        assert_eq!(decoder.decode(&LIMITS, rest).unwrap().incoming, Some(Incoming::Ping(b"ping")));
+        assert_eq!(decoder.stage, Stage::Idle);
+    }
+
+    #[test]
     fn between_messages_nothing_is_left() {
         let mut decoder = Decoder::new(Role::Server);
         let mut input = vec![];
