@@ -94,7 +94,13 @@ impl Worker {
 
     /// Decodes and delivers `bytes`. False: the connection is paused (and holds what is left) or has ended.
     fn digest(&mut self, key: Key, bytes: &mut [u8], frames: &mut u32) -> bool {
-        match self.decode(key, bytes, frames) {
+        let upgrading = self.conns.get(key).is_some_and(|conn| conn.protocol.is_upgrading());
+        let flow = self.decode(key, bytes, frames);
+        if upgrading {
+            // An open connection may be due earlier than its handshake was.
+            self.schedule(key);
+        }
+        match flow {
             Flow::Eaten => true,
             Flow::Paused(at, pause) => {
                 if let Some(conn) = self.conns.get_mut(key) {

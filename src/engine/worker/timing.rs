@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Conn, Worker};
+use super::{Conn, Pause, Worker};
 use crate::engine::slab::Key;
 use crate::engine::wheel::TICK_MS;
 use crate::net::ended::Ended;
@@ -71,6 +71,11 @@ impl Worker {
             Due::Closing { .. } if conn.last_word.is_some() => self.say_last_word(key),
             Due::Closing { .. } => self.remove(key),
             Due::Stalled => self.end(key, Ended::Stalled),
+            Due::Ping | Due::Idle if conn.pause != Pause::No => {
+                // It is we who do not read; what it says may be there already.
+                conn.heard = self.now as u32;
+                conn.pinged = false;
+            }
             Due::Idle => self.end(key, Ended::Idle),
             Due::Ping => {
                 conn.pinged = true;
