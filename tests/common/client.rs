@@ -2,17 +2,15 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::time::Duration;
 
 use lapps_parser::decoder::{Decoder, Incoming, Limits, Role};
 use lapps_parser::frame::{OpCode, write_masked_frame};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use rustls::{ClientConnection, StreamOwned};
+use socket2::{Domain, Type};
 
-use super::PATIENCE;
 use super::process::Lapps;
+use super::{PATIENCE, tls};
 
 /// The key of RFC 6455 1.3, and what answers it.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -23,13 +21,13 @@ pub const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
 
 /// One connection.
 pub struct Client {
-    stream: Stream,
+    pub(super) stream: Stream,
     /// Bytes that were read and not used.
     input: Vec<u8>,
     decoder: Decoder,
 }
 
-enum Stream {
+pub(super) enum Stream {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
@@ -77,28 +75,88 @@ impl Client {
 
     /// Connects to an address.
     pub fn to(address: SocketAddr, tls: bool) -> Client {
-        let socket = TcpStream::connect(address).expect("connect");
+        Client::over(TcpStream::connect(address).expect("connect"), tls)
+    }
+
+    /// Connects with little room for what comes, so that what it does not read soon waits at the server.
+    pub fn narrow(server: &Lapps) -> Client {
+        let socket = socket2::Socket::new(Domain::for_address(server.address), Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&server.address.into()).expect("connect");
+        Client::over(socket.into(), server.tls)
+    }
+
+    /// Gives a narrow client the room in which reading is quick.
+    pub fn widen(&mut self) {
+        socket2::SockRef::from(self.socket()).set_recv_buffer_size(1 << 20).unwrap();
+    }
+
+    fn over(socket: TcpStream, tls: bool) -> Client {
+        Client::with_session(socket, tls.then(|| tls::session(rustls::DEFAULT_VERSIONS, &[])))
+    }
+
+    /// A client over a connected socket, with TLS if there is a session for it.
+    pub(super) fn with_session(socket: TcpStream, session: Option<ClientConnection>) -> Client {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
-        let stream = if tls {
-            let name = ServerName::try_from("localhost").unwrap();
-            let session = ClientConnection::new(client_config(), name).unwrap();
-            Stream::Tls(Box::new(StreamOwned::new(session, socket)))
-        } else {
-            Stream::Plain(socket)
+        let stream = match session {
+            Some(session) => Stream::Tls(Box::new(StreamOwned::new(session, socket))),
+            None => Stream::Plain(socket),
         };
         Client { stream, input: Vec::new(), decoder: Decoder::new(Role::Client) }
     }
 
     /// Connects and upgrades at `target`.
     pub fn open(server: &Lapps, target: &str) -> Client {
-        let mut client = Client::connect(server);
-        client.write(upgrade(target).as_bytes());
-        let response = client.read_response();
+        Client::connect(server).upgraded(target)
+    }
+
+    /// Upgrades at `target`.
+    pub fn upgraded(mut self, target: &str) -> Client {
+        self.write(upgrade(target).as_bytes());
+        let response = self.read_response();
         assert_eq!(response.status, 101, "{response:?}");
         assert_eq!(response.field("Sec-WebSocket-Accept"), Some(ACCEPT), "{response:?}");
-        client
+        self
+    }
+
+    /// Writes frames as `next` makes them, without reading, until the server takes nothing for `quiet` or the bytes are
+    /// more than `most`. Tells how many frames are written, and gives what of the last one is not. Plain only.
+    pub fn stuff(
+        &mut self,
+        mut next: impl FnMut(u32) -> Vec<u8>,
+        most: usize,
+        quiet: Duration,
+    ) -> (u32, Vec<u8>) {
+        let mut socket = self.socket();
+        socket.set_write_timeout(Some(quiet)).unwrap();
+        let (mut count, mut written, mut rest) = (0, 0, Vec::new());
+        while written < most {
+            if rest.is_empty() {
+                rest = next(count);
+                count += 1;
+            }
+            match socket.write(&rest) {
+                Ok(taken) => {
+                    written += taken;
+                    rest.drain(..taken);
+                }
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    break;
+                }
+                Err(error) => panic!("after {written} bytes: {error}"),
+            }
+        }
+        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        (count, rest)
+    }
+
+    /// Gets an echo of `text`.
+    #[track_caller]
+    pub fn echo(&mut self, text: &str) {
+        self.text(text);
+        assert_eq!(self.get(), Got::Text(text.into()));
     }
 
     /// Sends bytes as they are.
@@ -211,6 +269,17 @@ impl Client {
         quiet
     }
 
+    /// The status of the response; `None` if the stream ends without one.
+    pub fn status(&mut self) -> Option<u16> {
+        while !self.input.windows(4).any(|four| four == b"\r\n\r\n") {
+            match self.fill() {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+        Some(self.read_response().status)
+    }
+
     /// Reads until the stream ends, and throws away what comes. True: it ended by FIN, false: by a reset.
     pub fn drain(&mut self) -> bool {
         loop {
@@ -218,6 +287,7 @@ impl Client {
             match self.fill() {
                 Ok(0) => return true,
                 Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return true,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return false,
                 Err(error) => panic!("the stream does not end: {error}"),
             }
@@ -245,13 +315,8 @@ impl Client {
     fn fill(&mut self) -> io::Result<usize> {
         let mut buffer = [0; 64 * 1024];
         let read = match &mut self.stream {
-            Stream::Plain(stream) => stream.read(&mut buffer),
-            Stream::Tls(stream) => stream.read(&mut buffer),
-        };
-        let read = match read {
-            // A FIN without close_notify.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
-            other => other?,
+            Stream::Plain(stream) => stream.read(&mut buffer)?,
+            Stream::Tls(stream) => tls::read(stream, &mut buffer)?,
         };
         self.input.extend_from_slice(&buffer[..read]);
         Ok(read)
@@ -264,54 +329,4 @@ pub fn upgrade(target: &str) -> String {
         "GET {target} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
-}
-
-/// A client's TLS configuration that trusts everybody: the tests are not about certificates.
-fn client_config() -> Arc<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody))
-        .with_no_client_auth();
-    Arc::new(config)
-}
-
-#[derive(Debug)]
-struct Anybody;
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
-    }
 }

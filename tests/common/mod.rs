@@ -5,10 +5,22 @@
 
 pub mod client;
 pub mod home;
+pub mod proc;
 pub mod process;
 pub mod table;
+pub mod tls;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a test waits for something that must come. Generous: it only passes when something is broken.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until something is so that no message tells.
+#[track_caller]
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it does not come to pass: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
