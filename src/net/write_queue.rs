@@ -133,7 +133,8 @@ impl WriteQueue {
     /// A buffer at the end of the queue that takes `expected` more bytes without moving what it holds, if possible.
     fn room_for(&mut self, buffers: &mut Buffers, expected: usize) -> &mut Vec<u8> {
         let large = expected >= LARGE;
-        if self.tail.is_empty() && (self.head.is_empty() || !large) {
+        // A segment that is large enough takes no more: a queue that never empties would keep all that it ever wrote.
+        if self.tail.is_empty() && (self.head.is_empty() || (!large && self.head.len() < LARGE)) {
             if self.head.capacity() == 0 {
                 self.head = if large { Vec::with_capacity(expected) } else { buffers.take() };
             }
@@ -244,6 +245,18 @@ mod tests {
         let mut socket = Socket { got: Vec::new(), room: vec![usize::MAX] };
         assert!(queue.write_to(&mut socket, &mut buffers).unwrap());
         assert_eq!(socket.got.len(), 1000);
+    }
+
+    #[test]
+    fn what_is_written_gives_its_memory_back_even_if_the_queue_is_never_empty() {
+        let (mut queue, mut buffers) = (WriteQueue::default(), Buffers::default());
+        put(&mut queue, &mut buffers, &[1; 1000]);
+        for _ in 0..100_000 {
+            put(&mut queue, &mut buffers, &[2; 1000]);
+            queue.consume(1000, &mut buffers);
+        }
+        let memory = queue.head.capacity() + queue.tail.iter().map(Vec::capacity).sum::<usize>();
+        assert!(memory < 64 * 1024, "{memory} bytes for {} that wait", queue.len());
     }
 
     #[test]
