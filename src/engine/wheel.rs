@@ -22,12 +22,13 @@ impl Wheel {
         Wheel { slots: vec![Vec::new(); SLOTS], filled: [0; SLOTS / 64], next: 0 }
     }
 
-    /// Asks for `key` at `tick`, or at the next turn if that has passed.
-    pub(crate) fn insert(&mut self, tick: u64, key: Key) {
+    /// Asks for `key` at `tick`, or at the next turn if that has passed. Tells the tick at which it comes.
+    pub(crate) fn insert(&mut self, tick: u64, key: Key) -> u64 {
         let tick = tick.clamp(self.next, self.next + SLOTS as u64 - 1);
         let slot = tick as usize % SLOTS;
         self.slots[slot].push(key);
         self.filled[slot / 64] |= 1 << (slot % 64);
+        tick
     }
 
     /// Moves all entries up to and including `now` into `due`.

@@ -410,6 +410,9 @@ mod tests {
 
     use super::*;
     use crate::engine::outbox::Output;
+    use crate::engine::presence::Presence;
+    use crate::engine::settings::Timeouts;
+    use crate::engine::wake::Wake;
 
     /// `ARCHITECTURE.md` shows these; each of them times a million connections is so many megabytes.
     #[test]
@@ -425,5 +428,55 @@ mod tests {
         assert!(size_of::<Connection>() <= 80);
         assert!(size_of::<Conn>() <= 208);
         assert!(size_of::<Output>() <= 104);
+    }
+
+    fn worker(handshake: u32) -> Worker {
+        let poll = Poll::new().unwrap();
+        let waker = mio::Waker::new(poll.registry(), WAKE).unwrap();
+        let settings = Settings {
+            tls: None,
+            heads: lapps_parser::http::HeadLimits::default(),
+            no_messages: lapps_parser::Limits { max_message: 0, max_fragments: 0 },
+            read_buffer: 1024,
+            max_poll_events: 8,
+            max_poll_wait: None,
+            timeouts: Timeouts { handshake, ping: 1, idle: 2, stalled: 1, closing: 1 },
+            applications: "".into(),
+            lua_path: None,
+        };
+        Worker::new(Parts {
+            poll,
+            mailbox: Mailbox::new(Arc::new(Wake::poll(waker))),
+            outbox: Outbox::new(0, Arc::from([Presence::new()]), vec![None], false),
+            links: Vec::new(),
+            registry: Arc::new(Registry::new(Vec::new(), None)),
+            settings: Arc::new(settings),
+            load: Arc::default(),
+            reports: std::sync::mpsc::channel().0,
+        })
+    }
+
+    /// Gives the worker a connection, and keeps the client's end of it.
+    fn connect(worker: &mut Worker) -> (Key, std::net::TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, peer) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        worker.adopt(mio::net::TcpStream::from_std(stream), peer);
+        (worker.conns.keys()[0], client)
+    }
+
+    #[test]
+    fn a_timeout_beyond_the_horizon_of_the_wheel_comes() {
+        let mut worker = worker(3000);
+        let (_, _client) = connect(&mut worker);
+        for now in [500, 1500, 2500, 2999] {
+            worker.now = now;
+            worker.take_due();
+            assert_eq!(worker.conns.len(), 1, "not yet at {now}");
+        }
+        worker.now = 3000;
+        worker.take_due();
+        assert_eq!(worker.conns.len(), 0);
     }
 }

@@ -37,8 +37,8 @@ impl Worker {
         let Some((tick, _)) = self.next_due(key) else { return };
         let Some(conn) = self.conns.get_mut(key) else { return };
         if tick < u64::from(conn.scheduled) {
-            conn.scheduled = tick as u32;
-            self.wheel.insert(tick, key);
+            // Earlier than asked for, where that is beyond the wheel's horizon.
+            conn.scheduled = self.wheel.insert(tick, key).min(tick) as u32;
         }
     }
 
