@@ -197,10 +197,7 @@ impl Worker {
             }
             self.take_mail();
             self.take_due();
-            self.outbox.take_dirty(&mut keys);
-            for key in keys.drain(..) {
-                self.flush(key);
-            }
+            self.flush_all(&mut keys);
             for link in &mut self.links {
                 link.turn(&mut self.ready);
             }
@@ -212,6 +209,20 @@ impl Worker {
         }
         self.settle_links();
         Ok(())
+    }
+
+    /// Flushes all output that has changed. A flush can end a connection, whose service may send to others then: so
+    /// until nothing is left, because nobody would come back to it before the next event.
+    fn flush_all(&mut self, keys: &mut Vec<Key>) {
+        loop {
+            self.outbox.take_dirty(keys);
+            if keys.is_empty() {
+                return;
+            }
+            for key in keys.drain(..) {
+                self.flush(key);
+            }
+        }
     }
 
     /// Sleeps until there is something to do.

@@ -1,0 +1,46 @@
+//! Misbehaviour that once was there, one test for each.
+
+mod common;
+
+use common::client::{Client, Got};
+use common::home::Home;
+use common::process::Lapps;
+use serde_json::{Value, json};
+
+/// Timers that would hide a worker that sleeps on something undone.
+fn without_timers() -> Value {
+    let hour = 3_600_000;
+    json!({
+        "handshake_timeout_ms": hour, "ping_interval_ms": hour, "idle_timeout_ms": 2 * hour,
+        "workers": { "workers": 1 }
+    })
+}
+
+#[test]
+fn what_is_sent_in_on_disconnect_goes_out_even_if_the_connection_was_cut_while_flushing() {
+    let code = r"
+        local room = {}
+        function room.onStart() end
+        function room.onMessage(handler, opcode, message)
+            if message == 'watch' then room.watcher = handler end
+            if message == 'deaf' then room.deaf = handler end
+            if message == 'cut' then
+                while ws:send(room.deaf, 2, ('x'):rep(1048576)) do end
+                return true
+            end
+            return ws:send(handler, opcode, message)
+        end
+        function room.onDisconnect(handler)
+            if handler == room.deaf then ws:send(room.watcher, 1, 'it has left') end
+        end
+        function room.onShutdown() end
+        return room";
+    let server = Lapps::start(&Home::new().ws(without_timers()).service("room", code, json!({})));
+    let [mut watcher, mut deaf, mut sender] = [(); 3].map(|()| Client::open(&server, "/room"));
+    for (client, word) in [(&mut watcher, "watch"), (&mut deaf, "deaf")] {
+        client.text(word);
+        assert_eq!(client.get(), Got::Text(word.into()));
+    }
+    sender.text("cut");
+    assert_eq!(watcher.get(), Got::Text("it has left".into()));
+}
