@@ -68,6 +68,7 @@ impl Worker {
                 Home::None => 0,
             };
             if waiting <= low {
+                conn.pause = Pause::Budget;
                 self.ready.push(key);
             }
         }

@@ -132,7 +132,7 @@ enum Home {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Pause {
     No,
-    /// In `ready`: its budget for this turn is used up.
+    /// In `ready`, once: its budget for this turn is used up, or what it waited for has come.
     Budget,
     /// Its output is over the high-water mark.
     Output,
@@ -489,5 +489,17 @@ mod tests {
         worker.now = 3000;
         worker.take_due();
         assert_eq!(worker.conns.len(), 0);
+    }
+
+    #[test]
+    fn a_connection_that_is_flushed_twice_goes_on_once() {
+        let mut worker = worker(1);
+        let (key, _client) = connect(&mut worker);
+        worker.conns.get_mut(key).unwrap().pause = Pause::Output;
+        for _ in 0..2 {
+            worker.outbox.append(key, |out| out.push(b'x'));
+            worker.flush(key);
+        }
+        assert_eq!(worker.ready, [key]);
     }
 }
