@@ -2,6 +2,9 @@
 
 mod common;
 
+use std::io::Write;
+use std::net::Shutdown;
+
 use common::client::{Client, Got};
 use common::home::Home;
 use common::process::Lapps;
@@ -43,4 +46,16 @@ fn what_is_sent_in_on_disconnect_goes_out_even_if_the_connection_was_cut_while_f
     }
     sender.text("cut");
     assert_eq!(watcher.get(), Got::Text("it has left".into()));
+}
+
+#[test]
+fn the_end_of_a_tls_stream_is_seen_behind_bytes_that_are_no_message() {
+    let server = Lapps::start(&Home::with_echo().ws(without_timers()).tls());
+    let mut client = Client::open(&server, "/echo");
+    let mut socket = client.socket();
+    // The beginning of a record and the FIN, in one segment.
+    socket2::SockRef::from(socket).set_tcp_cork(true).unwrap();
+    socket.write_all(b"\x17\x03\x03\x00\x50abc").unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(client.get(), Got::Eof);
 }

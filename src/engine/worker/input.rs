@@ -82,7 +82,7 @@ impl Worker {
                     return;
                 }
             }
-            if taken.drained && !taken.end && (!thorough || taken.len == 0) {
+            if taken.drained && !taken.end && (!thorough || taken.nothing) {
                 return;
             }
             budget = budget.saturating_sub(taken.len);
