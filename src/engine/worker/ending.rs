@@ -28,7 +28,6 @@ impl Worker {
         if row.blocked || (row.queue.is_empty() && conn.fin != Fin::Wanted && !conn.transport.wants_write()) {
             return;
         }
-        let before = row.queue.len();
         match conn.transport.write(&mut row.queue, buffers) {
             Ok(true) => {
                 if conn.fin == Fin::Wanted {
@@ -40,10 +39,9 @@ impl Worker {
                 }
             }
             Ok(false) => {
+                // The socket had room, if little: with TLS that need not show in the queue.
                 row.blocked = true;
-                if row.queue.len() < before || conn.blocked_since == u32::MAX {
-                    conn.blocked_since = self.now as u32;
-                }
+                conn.blocked_since = self.now as u32;
             }
             Err(error) => return self.end(key, Ended::Io(error.kind())),
         }
