@@ -4,10 +4,12 @@ mod common;
 
 use std::io::Write;
 use std::net::Shutdown;
+use std::time::Duration;
 
 use common::client::{Client, Got};
 use common::home::Home;
 use common::process::Lapps;
+use lapps_parser::frame::OpCode;
 use serde_json::{Value, json};
 
 /// Timers that would hide a worker that sleeps on something undone.
@@ -58,4 +60,36 @@ fn the_end_of_a_tls_stream_is_seen_behind_bytes_that_are_no_message() {
     socket.write_all(b"\x17\x03\x03\x00\x50abc").unwrap();
     socket.shutdown(Shutdown::Write).unwrap();
     assert_eq!(client.get(), Got::Eof);
+}
+
+/// Echoes; at the message `stall` it first keeps its worker for a second.
+const STALLS: &str = r"
+    local stalls = {}
+    function stalls.onStart() end
+    function stalls.onMessage(handler, opcode, message)
+        if message == 'stall' then os.execute('sleep 1') end
+        return ws:send(handler, opcode, message)
+    end
+    function stalls.onDisconnect(handler) end
+    function stalls.onShutdown() end
+    return stalls";
+
+fn stalling(ws: Value) -> Lapps {
+    let times = json!({
+        "ping_interval_ms": 400, "idle_timeout_ms": 900, "workers": { "workers": 1 }
+    });
+    Lapps::start(&Home::new().ws(times).ws(ws).service("stalls", STALLS, json!({})))
+}
+
+#[test]
+fn a_ping_that_a_busy_worker_sends_late_leaves_the_client_its_time_to_answer() {
+    let server = stalling(json!({}));
+    let mut silent = Client::open(&server, "/stalls");
+    Client::open(&server, "/stalls").text("stall");
+    assert_eq!(silent.get(), Got::Ping(Vec::new()));
+    // Idle minus ping is 500 ms.
+    assert!(silent.is_quiet_for(Duration::from_millis(350)), "cut before it could answer");
+    silent.send(true, OpCode::Pong, b"");
+    silent.text("alive");
+    assert_eq!(silent.get(), Got::Text("alive".into()));
 }

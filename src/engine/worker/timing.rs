@@ -79,6 +79,8 @@ impl Worker {
             Due::Idle => self.end(key, Ended::Idle),
             Due::Ping => {
                 conn.pinged = true;
+                // A busy worker asks late; the time to answer is the same.
+                conn.heard = conn.heard.max((self.now as u32).saturating_sub(self.settings.timeouts.ping));
                 self.outbox.ping(key);
             }
         }
