@@ -93,3 +93,25 @@ fn a_ping_that_a_busy_worker_sends_late_leaves_the_client_its_time_to_answer() {
     silent.text("alive");
     assert_eq!(silent.get(), Got::Text("alive".into()));
 }
+
+#[test]
+fn an_answer_that_a_busy_worker_has_not_read_yet_counts() {
+    let server = stalling(json!({ "workers": { "max_poll_events": 1 } }));
+    let mut busy = Client::open(&server, "/stalls");
+    let mut clients: Vec<Client> = (0..20).map(|_| Client::open(&server, "/stalls")).collect();
+    for client in &mut clients {
+        assert_eq!(client.get(), Got::Ping(Vec::new()));
+    }
+    busy.text("stall");
+    for client in &mut clients {
+        client.send(true, OpCode::Pong, b"");
+    }
+    for client in &mut clients {
+        client.text("alive");
+        let mut got = client.get();
+        while got == Got::Ping(Vec::new()) {
+            got = client.get();
+        }
+        assert_eq!(got, Got::Text("alive".into()));
+    }
+}

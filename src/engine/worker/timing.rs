@@ -76,7 +76,13 @@ impl Worker {
                 conn.heard = self.now as u32;
                 conn.pinged = false;
             }
-            Due::Idle => self.end(key, Ended::Idle),
+            Due::Idle => {
+                // Its answer may be here already, unread because this worker was busy.
+                self.read(key, true);
+                if self.conns.get(key).is_some_and(|conn| conn.pinged && conn.protocol.is_open()) {
+                    self.end(key, Ended::Idle);
+                }
+            }
             Due::Ping => {
                 conn.pinged = true;
                 // A busy worker asks late; the time to answer is the same.
