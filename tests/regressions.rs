@@ -4,12 +4,15 @@ mod common;
 
 use std::io::Write;
 use std::net::Shutdown;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
+use common::PATIENCE;
 use common::client::{Client, Got};
 use common::home::Home;
 use common::process::Lapps;
-use lapps_parser::frame::OpCode;
+use lapps_parser::frame::{OpCode, write_masked_frame};
 use serde_json::{Value, json};
 
 /// Timers that would hide a worker that sleeps on something undone.
@@ -114,4 +117,53 @@ fn an_answer_that_a_busy_worker_has_not_read_yet_counts() {
         }
         assert_eq!(got, Got::Text("alive".into()));
     }
+}
+
+#[test]
+fn a_client_that_floods_a_slow_instance_does_not_starve_the_others() {
+    let code = r"
+        local slow = {}
+        function slow.onStart() end
+        function slow.onMessage(handler, opcode, message)
+            local deadline = os.clock() + 0.0005
+            while os.clock() < deadline do end
+            if message == 'flood' then return true end
+            return ws:send(handler, opcode, message)
+        end
+        function slow.onDisconnect(handler) end
+        function slow.onShutdown() end
+        return slow";
+    let home = Home::new().ws(json!({ "workers": { "workers": 1 } }));
+    let server = Lapps::start(&home.service("slow", code, json!({ "instances": 1 })));
+    let mut polite = Client::open(&server, "/slow");
+    let done = AtomicBool::new(false);
+    let (full, is_full) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let (server, done) = (&server, &done);
+        scope.spawn(move || {
+            let mut part = Vec::new();
+            for _ in 0..1000 {
+                write_masked_frame(&mut part, true, OpCode::Text, b"flood", [1, 2, 3, 4]);
+            }
+            let mut flood = Client::open(server, "/slow");
+            for _ in 0..5 {
+                flood.write(&part);
+            }
+            full.send(()).unwrap();
+            while !done.load(Ordering::Relaxed) {
+                flood.write(&part);
+            }
+        });
+        is_full.recv().unwrap();
+        // A full ring of 1,024 messages takes half a second; the next place in it is not the flood's.
+        let start = Instant::now();
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for n in 0..3 {
+                polite.text(&n.to_string());
+                assert_eq!(polite.get(), Got::Text(n.to_string()));
+            }
+        }));
+        done.store(true, Ordering::Relaxed);
+        assert!(outcome.is_ok() && start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+    });
 }

@@ -17,12 +17,12 @@ pub(crate) struct Link {
     /// Ended connections that found no room: at most one entry per connection, and no message passes them.
     ended: VecDeque<ConnId>,
     /// Connections that are not read because the ring is full.
-    waiting: Vec<Key>,
+    waiting: VecDeque<Key>,
 }
 
 impl Link {
     pub(crate) fn new(post: Postbox<Letter>) -> Link {
-        Link { post, fresh: false, ended: VecDeque::new(), waiting: Vec::new() }
+        Link { post, fresh: false, ended: VecDeque::new(), waiting: VecDeque::new() }
     }
 
     /// True when the next message will be taken.
@@ -45,18 +45,24 @@ impl Link {
 
     /// Remembers a connection that found the ring full.
     pub(crate) fn wait(&mut self, key: Key) {
-        self.waiting.push(key);
+        self.waiting.push_back(key);
     }
 
-    /// To be called once a turn: passes on what waits, moves the connections that may be read again to `ready`, and
-    /// wakes the instance if there is something new for it.
+    /// To be called once a turn: passes on what waits, moves a connection that may be read again to `ready`, and wakes
+    /// the instance if there is something new for it. One connection a turn: it may fill the ring and wait again, behind
+    /// the others, who would otherwise never find room.
     pub(crate) fn turn(&mut self, ready: &mut Vec<Key>) {
         self.deliver_ended();
-        let starves = !self.ended.is_empty() || !self.waiting.is_empty();
-        if starves && (self.has_room() || !self.post.starve()) {
-            // Room came back, perhaps while we asked to be told.
+        // Again when room came back while we asked to be told.
+        while !(self.ended.is_empty() && self.waiting.is_empty()) {
+            if self.has_room() {
+                ready.extend(self.waiting.pop_front());
+                break;
+            }
+            if self.post.starve() {
+                break;
+            }
             self.deliver_ended();
-            ready.append(&mut self.waiting);
         }
         self.notify();
     }
@@ -114,5 +120,33 @@ mod tests {
         assert!(link.is_settled());
         assert!(matches!(mailbox.take(0), Some(Letter::Disconnected(ended)) if ended == conn));
         assert!(mailbox.take(0).is_none());
+    }
+    #[test]
+    fn who_waits_goes_on_in_turn_even_if_the_first_fills_the_ring_again() {
+        let mut mailbox = Mailbox::new(Arc::new(Wake::thread()));
+        let mut link = Link::new(mailbox.sender(&Arc::new(Wake::thread())));
+        let [flood, other] = [1, 2].map(|slot| Key { slot, generation: 1 });
+        let mut served = Vec::new();
+        link.wait(flood);
+        link.wait(other);
+        for _ in 0..10 {
+            let mut ready = Vec::new();
+            link.turn(&mut ready);
+            for key in ready {
+                if !link.has_room() {
+                    link.wait(key);
+                    continue;
+                }
+                served.push(key);
+                while key == flood && link.has_room() {
+                    link.message(ConnId::new(0, key.slot, 1), OpCode::Text, b"x");
+                }
+                if key == flood {
+                    link.wait(key);
+                }
+            }
+            while mailbox.take(0).is_some() {}
+        }
+        assert!(served.contains(&other), "{served:?}");
     }
 }
