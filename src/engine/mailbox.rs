@@ -38,6 +38,8 @@ struct Back {
     taken: AtomicU64,
     /// The sender found no room and wants to be woken when there is some.
     starving: AtomicBool,
+    /// Nobody will ever take anything out again.
+    gone: AtomicBool,
 }
 
 impl<T: Send + Weigh> Mailbox<T> {
@@ -99,6 +101,15 @@ impl<T: Send + Weigh> Mailbox<T> {
     }
 }
 
+impl<T: Send + Weigh> Drop for Mailbox<T> {
+    fn drop(&mut self) {
+        for sender in 0..self.senders() {
+            self.senders[sender].back.gone.store(true, Ordering::Relaxed);
+            self.settle(sender);
+        }
+    }
+}
+
 /// The writing end of one sender.
 pub(crate) struct Postbox<T: Send + Weigh> {
     ring: Producer<T>,
@@ -143,18 +154,24 @@ impl<T: Send + Weigh> Postbox<T> {
         self.reader.notify();
     }
 
-    /// Puts a letter in and wakes the reader; waits while the ring is full. Only for threads that park, and only towards
-    /// a reader that never waits for the caller: an instance may wait for a worker, a worker waits for nobody.
+    /// Puts a letter in and wakes the reader; waits while the ring is full, and drops the letter if the reader is gone.
+    /// Only for threads that park, and only towards a reader that never waits for the caller: an instance may wait for a
+    /// worker, a worker waits for nobody.
     pub(crate) fn send(&mut self, letter: T) {
         let mut letter = letter;
         while let Err(back) = self.put(letter) {
             letter = back;
             self.reader.notify();
             self.own.prepare();
-            if self.starve() {
+            let starves = self.starve();
+            let gone = self.back.gone.load(Ordering::Relaxed);
+            if starves && !gone {
                 std::thread::park();
             }
             self.own.awake();
+            if gone {
+                return;
+            }
         }
         self.reader.notify();
     }
@@ -204,6 +221,26 @@ mod tests {
         assert!(sender.put(vec![1]).is_err());
         mailbox.take(0).unwrap();
         sender.put(vec![1]).unwrap();
+    }
+
+    #[test]
+    fn who_waits_for_room_goes_on_when_the_reader_is_gone() {
+        let mut mailbox = mailbox();
+        let wake = Arc::new(Wake::thread());
+        let mut sender = mailbox.sender(&wake);
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            wake.adopt();
+            for n in 0..2 * RING_LETTERS as u32 {
+                sender.send(n);
+            }
+            let _ = done.send(());
+        });
+        while !mailbox.senders[0].back.starving.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        drop(mailbox);
+        is_done.recv_timeout(std::time::Duration::from_secs(10)).expect("it waits for nobody");
     }
 
     #[test]
