@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
 
 use clap::{Args, Parser, Subcommand};
 use lapps::config::{self, Config, Placement, Places, Protocol};
 use lapps::dev_cert;
-use lapps::server::{Outcome, Server};
+use lapps::server::{Outcome, Server, Stopper};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -129,13 +130,8 @@ fn run(arguments: &RunArguments) -> Result<(), String> {
         }
         None => println!("no configuration: this is the built-in demo"),
     }
-    let server = Server::start(config).map_err(|error| error.to_string())?;
-    print_state(&server);
-    println!("listening on {scheme}://{}", server.address());
-    if demo {
-        println!("open http://{}/ in a browser; Ctrl-C stops the server", server.address());
-    }
-    let stopper = server.stopper();
+    let started = Arc::new(OnceLock::<Stopper>::new());
+    let stopper = Arc::clone(&started);
     std::thread::spawn(move || {
         let mut stopping = false;
         for signal in signals.forever() {
@@ -144,13 +140,24 @@ fn run(arguments: &RunArguments) -> Result<(), String> {
             } else if stopping {
                 eprintln!("lapps: second signal, exiting at once");
                 std::process::exit(1);
-            } else {
+            } else if let Some(stopper) = stopper.get() {
                 stopping = true;
                 tracing::info!("stopping: onShutdown, close 1001; a second signal ends it at once");
                 stopper.stop();
+            } else {
+                // No client is served yet, and a service's `onStart` may never return.
+                eprintln!("lapps: ended by a signal while services start");
+                std::process::exit(1);
             }
         }
     });
+    let server = Server::start(config).map_err(|error| error.to_string())?;
+    started.get_or_init(|| server.stopper());
+    print_state(&server);
+    println!("listening on {scheme}://{}", server.address());
+    if demo {
+        println!("open http://{}/ in a browser; Ctrl-C stops the server", server.address());
+    }
     server.wait()?;
     println!("stopped");
     Ok(())

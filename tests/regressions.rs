@@ -2,8 +2,9 @@
 
 mod common;
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::Shutdown;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -166,4 +167,44 @@ fn a_client_that_floods_a_slow_instance_does_not_starve_the_others() {
         done.store(true, Ordering::Relaxed);
         assert!(outcome.is_ok() && start.elapsed() < PATIENCE, "{:?}", start.elapsed());
     });
+}
+
+#[test]
+fn a_signal_ends_a_server_whose_service_does_not_come_to_the_end_of_its_start() {
+    let code = r"
+        local endless = {}
+        function endless.onStart()
+            io.stderr:write('it starts\n')
+            while true do os.execute('sleep 0.05') end
+        end
+        function endless.onMessage() end
+        function endless.onDisconnect() end
+        function endless.onShutdown() end
+        return endless";
+    for keys in [json!({}), json!({ "instances": 1 })] {
+        let home = Home::new().service("endless", code, keys);
+        home.save();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lapps"))
+            .args(["run", "--home", home.path().to_str().unwrap()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(log.any(|line| line.unwrap().contains("it starts")));
+        let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break Some(status),
+                None if Instant::now() > deadline => break None,
+                None => std::thread::yield_now(),
+            }
+        };
+        let _ = child.kill();
+        let _ = child.wait();
+        assert_eq!(status.expect("it ends").code(), Some(1));
+    }
 }
