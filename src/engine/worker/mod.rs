@@ -42,7 +42,7 @@ const HANDSHAKES_PER_TURN: u32 = 16;
 pub(crate) struct Load {
     /// Connections it owns or will own. Listeners add, the worker takes away.
     pub(crate) connections: AtomicUsize,
-    /// Connections that waited for their next turn, and mail, when the last turn ended.
+    /// Connections that waited for their next turn when the last one ended.
     pub(crate) queued: AtomicUsize,
 }
 
