@@ -66,6 +66,33 @@ fn the_end_of_a_tls_stream_is_seen_behind_bytes_that_are_no_message() {
     assert_eq!(client.get(), Got::Eof);
 }
 
+#[test]
+fn a_client_that_reads_slowly_gets_all_that_was_sent_before_the_close() {
+    let code = r"
+        local parting = {}
+        function parting.onStart() end
+        function parting.onMessage(handler, opcode, message)
+            for _ = 1, 160 do ws:send(handler, 2, ('x'):rep(65536)) end
+            ws:close(handler, 1000, 'that was all')
+            return true
+        end
+        function parting.onDisconnect(handler) end
+        function parting.onShutdown() end
+        return parting";
+    let home = Home::new().ws(json!({ "close_timeout_ms": 1000 }));
+    let server = Lapps::start(&home.service("parting", code, json!({ "outgoing_limit": 16 << 20 })));
+    let mut client = Client::narrow(&server).upgraded("/parting");
+    client.text("go");
+    for n in 0..160 {
+        assert!(client.get() == Got::Binary(vec![b'x'; 65536]), "message {n}");
+        // Slow, but never silent: more than three seconds for all.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(client.get(), Got::Close(1000, "that was all".into()));
+    client.close(1000);
+    assert_eq!(client.get(), Got::Eof);
+}
+
 /// Echoes; at the message `stall` it first keeps its worker for a second.
 const STALLS: &str = r"
     local stalls = {}

@@ -48,6 +48,10 @@ impl Worker {
         if !row.blocked {
             conn.blocked_since = u32::MAX;
         }
+        if conn.protocol.is_closing() || conn.awaits_close {
+            // The peer still reads what came before the end; its time begins when that is written.
+            conn.since = self.now as u32;
+        }
         let waiting = row.queue.len();
         if row.blocked {
             self.schedule(key);

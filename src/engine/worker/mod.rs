@@ -110,7 +110,7 @@ struct Conn {
     awaits_close: bool,
     /// Tick of the last bytes from the peer; of the accept before the first.
     heard: u32,
-    /// Tick at which the present phase (upgrading, or closing) began.
+    /// Tick at which the present phase (upgrading, or closing) began, or output last went on in the latter.
     since: u32,
     /// Tick of the last progress of a blocked output; `u32::MAX` while it is not blocked.
     blocked_since: u32,
