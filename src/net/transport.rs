@@ -38,10 +38,10 @@ pub(crate) struct Tls {
 pub(crate) struct Taken {
     /// Bytes of plaintext.
     pub(crate) len: usize,
+    /// Bytes that came from the socket. With TLS not all of them become plaintext.
+    pub(crate) raw: usize,
     /// The socket had no more at that moment: with edge-triggered readiness the next bytes bring a new event.
     pub(crate) drained: bool,
-    /// The socket gave nothing at all. With TLS, bytes can come that are no plaintext.
-    pub(crate) nothing: bool,
     /// The peer will send nothing more.
     pub(crate) end: bool,
 }
@@ -173,10 +173,10 @@ impl Tls {
 fn read_once(stream: &mut TcpStream, out: &mut [u8]) -> io::Result<Taken> {
     loop {
         return match stream.read(out) {
-            Ok(0) => Ok(Taken { len: 0, drained: true, nothing: true, end: true }),
-            Ok(len) => Ok(Taken { len, drained: len < out.len(), nothing: false, end: false }),
+            Ok(0) => Ok(Taken { len: 0, raw: 0, drained: true, end: true }),
+            Ok(len) => Ok(Taken { len, raw: len, drained: len < out.len(), end: false }),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                Ok(Taken { len: 0, drained: true, nothing: true, end: false })
+                Ok(Taken { len: 0, raw: 0, drained: true, end: false })
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => Err(error),

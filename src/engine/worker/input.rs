@@ -82,10 +82,10 @@ impl Worker {
                     return;
                 }
             }
-            if taken.drained && !taken.end && (!thorough || taken.nothing) {
+            if taken.drained && !taken.end && (!thorough || taken.raw == 0) {
                 return;
             }
-            budget = budget.saturating_sub(taken.len);
+            budget = budget.saturating_sub(taken.raw);
             if budget == 0 && !taken.end {
                 return self.pause(key, Pause::Budget);
             }
