@@ -5,7 +5,6 @@ mod common;
 use std::io::{BufRead, BufReader, Write};
 use std::net::Shutdown;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -164,10 +163,9 @@ fn a_client_that_floods_a_slow_instance_does_not_starve_the_others() {
     let home = Home::new().ws(json!({ "workers": { "workers": 1 } }));
     let server = Lapps::start(&home.service("slow", code, json!({ "instances": 1 })));
     let mut polite = Client::open(&server, "/slow");
-    let done = AtomicBool::new(false);
     let (full, is_full) = mpsc::channel();
     std::thread::scope(|scope| {
-        let (server, done) = (&server, &done);
+        let server = &server;
         scope.spawn(move || {
             let mut part = Vec::new();
             for _ in 0..1000 {
@@ -177,12 +175,10 @@ fn a_client_that_floods_a_slow_instance_does_not_starve_the_others() {
             for _ in 0..5 {
                 flood.write(&part);
             }
-            full.send(()).unwrap();
-            while !done.load(Ordering::Relaxed) {
-                flood.write(&part);
-            }
+            full.send(flood.socket().try_clone().unwrap()).unwrap();
+            while flood.try_write(&part).is_ok() {}
         });
-        is_full.recv().unwrap();
+        let flood = is_full.recv().unwrap();
         // A full ring of 1,024 messages takes half a second; the next place in it is not the flood's.
         let start = Instant::now();
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -191,7 +187,8 @@ fn a_client_that_floods_a_slow_instance_does_not_starve_the_others() {
                 assert_eq!(polite.get(), Got::Text(n.to_string()));
             }
         }));
-        done.store(true, Ordering::Relaxed);
+        // Its write would go on for long.
+        flood.shutdown(Shutdown::Both).unwrap();
         assert!(outcome.is_ok() && start.elapsed() < PATIENCE, "{:?}", start.elapsed());
     });
 }
