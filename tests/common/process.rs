@@ -96,17 +96,26 @@ impl Lapps {
 
     /// Waits until its log or output has a line that holds `text`, and gives everything up to there.
     pub fn expect_log(&mut self, text: &str) -> String {
+        self.see(&[text]);
+        let at = self.seen.find(text).unwrap_or_default();
+        let end = self.seen[at..].find('\n').map_or(self.seen.len(), |end| at + end + 1);
+        self.seen.drain(..end).collect()
+    }
+
+    /// Waits until its log and output hold all these texts, in any order, and gives everything.
+    pub fn expect_all(&mut self, texts: &[&str]) -> String {
+        self.see(texts);
+        std::mem::take(&mut self.seen)
+    }
+
+    fn see(&mut self, texts: &[&str]) {
         let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(at) = self.seen.find(text) {
-                let end = self.seen[at..].find('\n').map_or(self.seen.len(), |end| at + end + 1);
-                return self.seen.drain(..end).collect();
-            }
+        while let Some(missing) = texts.iter().find(|text| !self.seen.contains(**text)) {
             let line =
                 self.stdout.next(Duration::ZERO).or_else(|| self.stderr.next(Duration::from_millis(20)));
             match line {
                 Some(line) => self.seen.push_str(&line),
-                None => assert!(Instant::now() < deadline, "no {text:?} in the log:\n{}", self.seen),
+                None => assert!(Instant::now() < deadline, "no {missing:?} in the log:\n{}", self.seen),
             }
         }
     }

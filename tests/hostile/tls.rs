@@ -44,7 +44,7 @@ fn a_handshake_that_stops_costs_its_own_connection_only() {
 fn what_is_not_tls_is_ended_at_once_with_an_alert() {
     let server = Lapps::start(&home());
     let before = server.open_files();
-    let garbage: Vec<u8> = (0..2000u32).map(|n| (n * 7919 >> 3) as u8).collect();
+    let garbage: Vec<u8> = (0..2000u32).map(|n| ((n * 7919) >> 3) as u8).collect();
     for bytes in [
         upgrade("/echo").as_bytes(),
         b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
