@@ -236,9 +236,10 @@ impl Server {
         server.start_services(&settings, &presence, dedicated.map(|((a, b), c)| (a, b, c)))?;
         for (id, listener) in listeners.into_iter().enumerate() {
             let thread = thread::Builder::new().name(format!("listener-{id}"));
+            let reports = server.sender.clone();
             server.listeners.push(thread.spawn(move || {
                 if let Err(error) = listener.run() {
-                    tracing::error!("listener {id}: {error}");
+                    let _ = reports.send(Report::Ended(Err(format!("listener {id}: {error}"))));
                 }
             })?);
         }
@@ -388,7 +389,11 @@ impl Server {
                         outcome = Outcome::Failed(error);
                     }
                 }
-                Ok(Report::Ended(Err(error))) => return Outcome::Failed(error),
+                Ok(Report::Ended(Err(error))) => {
+                    // `wait` must hear of it too: a server without one of its threads is not to go on.
+                    let _ = self.sender.send(Report::Ended(Err(error.clone())));
+                    return Outcome::Failed(error);
+                }
                 Ok(_) => {}
                 Err(_) => return Outcome::Failed("all threads have ended".into()),
             }
