@@ -19,6 +19,10 @@ use crate::config::Service;
 /// Letters taken from one worker before the next one's turn comes.
 const BATCH: usize = 64;
 
+/// Closed connections that are remembered. One of another service never leaves the set by itself; without its entry a
+/// message that crossed our close frame is merely delivered.
+const CLOSED: usize = 64 * 1024;
+
 /// What a dedicated instance is made of.
 pub(crate) struct Parts {
     pub(crate) mailbox: Mailbox<Letter>,
@@ -80,6 +84,10 @@ fn serve(
                     Letter::Disconnected(conn) => {
                         outlet.farewell(*conn);
                         Event::Disconnected(*conn)
+                    }
+                    Letter::Mark(conn) => {
+                        outlet.put(usize::from(conn.worker()), Mail::Marked(*conn));
+                        continue;
                     }
                     Letter::Stop => Event::Stop,
                     Letter::Exit => {
@@ -157,6 +165,9 @@ impl Port for Outlet {
         let worker = usize::from(conn.worker());
         self.put(worker, Mail::from_command(command));
         if closes && self.presence[worker].leave(conn) {
+            if self.closed.len() >= CLOSED {
+                self.closed.clear();
+            }
             self.closed.insert(conn);
         }
         Answer::Done

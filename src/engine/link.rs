@@ -37,6 +37,13 @@ impl Link {
         self.fresh = true;
     }
 
+    /// Asks to be told when the instance has handled what `conn` has sent so far; [`Link::has_room`] was true.
+    pub(crate) fn mark(&mut self, conn: ConnId) {
+        let put = self.post.put(Letter::Mark(conn));
+        debug_assert!(put.is_ok(), "has_room was asked");
+        self.fresh = true;
+    }
+
     /// Passes on, now or later, that a connection has ended.
     pub(crate) fn disconnected(&mut self, conn: ConnId) {
         self.ended.push_back(conn);

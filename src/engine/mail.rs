@@ -20,6 +20,9 @@ pub(crate) enum Mail {
     Close { conn: ConnId, code: CloseCode, reason: Box<str> },
     /// A dedicated instance has answered all that this connection sent before its end: the last word may be said.
     Farewell(ConnId),
+    /// A dedicated instance has handled what this connection had sent before the [`Letter::Mark`]; its answers came before
+    /// this.
+    Marked(ConnId),
     /// Load and start the co-located instance of this service.
     Start { service: usize },
     /// Nothing new will come: call `onShutdown` of every co-located instance.
@@ -54,6 +57,8 @@ pub(crate) enum Letter {
     Message { conn: ConnId, opcode: OpCode, payload: Box<[u8]> },
     /// A connection that this instance serves has ended.
     Disconnected(ConnId),
+    /// To be sent back when it is reached, as [`Mail::Marked`].
+    Mark(ConnId),
     /// The server stops: call `onShutdown`.
     Stop,
     /// All workers have ended: nothing comes any more.

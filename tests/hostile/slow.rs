@@ -30,7 +30,7 @@ const HELD: &str = r"
 fn home() -> Home {
     Home::new()
         .ws(json!({ "workers": { "workers": 1 }, "close_timeout_ms": 500 }))
-        .service("held", HELD, json!({ "instances": 1, "outgoing_limit": 64 << 20 }))
+        .service("held", HELD, json!({ "instances": 1 }))
         .on_both("echo", &echo(), json!({}))
 }
 
@@ -64,6 +64,31 @@ fn its_full_ring_reaches_the_socket_and_nothing_is_lost() {
         first.echo("as if nothing had been");
         second.echo("as if nothing had been");
     }
+}
+
+#[test]
+fn a_burst_of_its_answers_does_not_close_a_client_that_reads_late() {
+    let home = home().service(
+        "held",
+        HELD,
+        json!({
+            "instances": 1, "max_inbound_message_size": 65_536, "outgoing_high_water": 65_536, "outgoing_limit": 262_144
+        }),
+    );
+    let server = Lapps::start(&home);
+    let mut first = Client::open(&server, "/held");
+    first.text("wait");
+    let mut late = Client::narrow(&server).upgraded("/held");
+    let stream = Stream::new(16_384);
+    let (count, rest) = late.stuff(|n| stream.part(n), Stream::MOST, Duration::from_millis(500));
+    let_go(&home);
+    assert_eq!(first.get(), Got::Text("wait".into()));
+    // When the instance answers this, its answers to the other client have long been sent.
+    for _ in 0..20 {
+        first.echo("still here");
+    }
+    late.widen();
+    stream.is_echoed(&mut late, count, &rest);
 }
 
 #[test]

@@ -76,6 +76,14 @@ impl Worker {
         }
     }
 
+    /// The dedicated instance has handled what was marked; all its answers to that are in the output.
+    pub(super) fn on_marked(&mut self, key: Key) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.in_flight -= std::mem::take(&mut conn.marked);
+        let waiting = self.outbox.waiting(key);
+        self.let_go_on(key, waiting);
+    }
+
     /// Ends a connection: its service hears of it, the peer is told if that is possible, and it is removed at once or
     /// when the peer has had time to read.
     pub(super) fn end(&mut self, key: Key, why: Ended) {

@@ -3,6 +3,7 @@
 use lapps_lua::port::Event;
 use lapps_lua::reactive::Verdict;
 use lapps_parser::close::CloseCode;
+use lapps_parser::frame::MAX_HEADER_LEN;
 
 use super::{Conn, Fin, Home, Pause, Worker};
 use crate::engine::log_failure;
@@ -133,13 +134,19 @@ impl Worker {
                 if *frames == 0 {
                     return Flow::Paused(at, Pause::Budget);
                 }
-                if self.outbox.waiting(key) > high_water {
-                    return Flow::Paused(at, Pause::Output);
+                if let Home::Dedicated { instance, .. } = conn.home {
+                    let link = &mut self.links[usize::from(instance)];
+                    if conn.marked == 0 && conn.in_flight > high_water / 4 && link.has_room() {
+                        link.mark(self.outbox.id(key));
+                        conn.marked = conn.in_flight;
+                    }
+                    if !link.has_room() {
+                        return Flow::Paused(at, Pause::Ring);
+                    }
                 }
-                if let Home::Dedicated { instance, .. } = conn.home
-                    && !self.links[usize::from(instance)].has_room()
-                {
-                    return Flow::Paused(at, Pause::Ring);
+                // What is in flight counts as if it came back: an echo must not close a connection that reads late.
+                if self.outbox.waiting(key) + conn.in_flight > high_water {
+                    return Flow::Paused(at, Pause::Output);
                 }
             }
             let step = match conn.protocol.step(&self.settings.heads, &limits, &mut bytes[at..]) {
@@ -166,6 +173,7 @@ impl Worker {
                             }
                         }
                         Home::Dedicated { instance, .. } => {
+                            conn.in_flight += payload.len() + MAX_HEADER_LEN;
                             self.links[usize::from(instance)].message(id, opcode, payload);
                         }
                         Home::None => {}
@@ -206,7 +214,7 @@ impl Worker {
         match (pause, conn.home) {
             (Pause::Budget, _) => self.ready.push(key),
             (Pause::Ring, Home::Dedicated { instance, .. }) => self.links[usize::from(instance)].wait(key),
-            // Flushing lets it go on.
+            // Flushing lets it go on, or the instance.
             _ => {}
         }
     }

@@ -102,6 +102,10 @@ struct Conn {
     fin: Fin,
     /// What is to be said when the dedicated instance has answered what came before the end.
     last_word: Option<LastWord>,
+    /// Bytes that were given to its dedicated instance and may still be on their way there or back.
+    in_flight: usize,
+    /// How many of them the instance says when it has handled; 0 while it was not asked.
+    marked: usize,
     /// The peer will send nothing more.
     eof: bool,
     /// A ping was sent and nothing has come since.
@@ -134,7 +138,7 @@ enum Pause {
     No,
     /// In `ready`, once: its budget for this turn is used up, or what it waited for has come.
     Budget,
-    /// Its output is over the high-water mark.
+    /// Its output, with what is in flight to its dedicated instance, is over the high-water mark.
     Output,
     /// In the `waiting` of its link: the instance's ring is full.
     Ring,
@@ -303,6 +307,9 @@ impl Worker {
             Mail::Close { conn, code, reason } => {
                 let _ = self.outbox.command(Command::Close { conn, code, reason: &reason });
             }
+            Mail::Marked(conn) => {
+                self.on_marked(Key { slot: conn.slot(), generation: conn.generation() });
+            }
             Mail::Farewell(conn) => {
                 self.say_last_word(Key { slot: conn.slot(), generation: conn.generation() });
             }
@@ -346,6 +353,8 @@ impl Worker {
                     pause: Pause::No,
                     fin: Fin::No,
                     last_word: None,
+                    in_flight: 0,
+                    marked: 0,
                     eof: false,
                     pinged: false,
                     awaits_close: false,
