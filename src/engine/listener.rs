@@ -1,10 +1,10 @@
 //! A listener: the thread that accepts connections and hands each to a worker.
 
-use std::io::{self, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -12,8 +12,8 @@ use mio::{Events, Interest, Poll, Token};
 use super::balancer::{self, Load};
 use super::mail::Mail;
 use super::mailbox::Postbox;
+use super::turned_away::{LOOK, TurnedAway};
 use super::worker;
-use crate::net::upgrade::write_refusal;
 use crate::services::acl::Acl;
 
 const LISTENER: Token = Token(0);
@@ -57,6 +57,7 @@ impl Listener {
         self.poll.registry().register(&mut self.socket, LISTENER, Interest::READABLE)?;
         let mut events = Events::with_capacity(8);
         let mut last = 0;
+        let mut turned_away = TurnedAway::default();
         // None: wait for the poller to say that somebody is there.
         let mut timeout = None;
         while !self.stop.load(Ordering::Acquire) {
@@ -65,7 +66,10 @@ impl Listener {
                 _ => {}
             }
             if !self.stop.load(Ordering::Acquire) {
-                timeout = self.accept_some(&mut last);
+                timeout = self.accept_some(&mut last, &mut turned_away);
+                if turned_away.drain(Instant::now()) {
+                    timeout = Some(timeout.map_or(LOOK, |timeout| timeout.min(LOOK)));
+                }
             }
         }
         Ok(())
@@ -73,11 +77,11 @@ impl Listener {
 
     /// Accepts a turn's worth. Tells how long to wait before the next turn: not at all if more may be there, until the
     /// next event if not.
-    fn accept_some(&mut self, last: &mut usize) -> Option<Duration> {
+    fn accept_some(&mut self, last: &mut usize, turned_away: &mut TurnedAway) -> Option<Duration> {
         let mut wait = Some(Duration::ZERO);
         for _ in 0..ACCEPTS_PER_TURN {
             match self.socket.accept() {
-                Ok((stream, peer)) => self.place(stream, peer, last),
+                Ok((stream, peer)) => self.place(stream, peer, last, turned_away),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     wait = None;
                     break;
@@ -100,7 +104,7 @@ impl Listener {
     }
 
     /// Hands a connection to the least loaded worker, or turns it away.
-    fn place(&mut self, stream: TcpStream, peer: SocketAddr, last: &mut usize) {
+    fn place(&mut self, stream: TcpStream, peer: SocketAddr, last: &mut usize, turned_away: &mut TurnedAway) {
         if self.acl.check(peer.ip()).is_none() {
             tracing::debug!(%peer, "turned away: the server's access list");
             return;
@@ -120,24 +124,14 @@ impl Listener {
             None
         };
         let Some(worker) = picked else {
-            return turn_away(stream, self.tls);
+            return turned_away.add(stream, self.tls, Instant::now());
         };
         *last = worker;
         self.loads[worker].connections.fetch_add(1, Ordering::Relaxed);
         if let Err(Mail::Accepted(stream, _)) = self.posts[worker].put(Mail::Accepted(stream, peer)) {
             self.loads[worker].connections.fetch_sub(1, Ordering::Relaxed);
-            turn_away(stream, self.tls);
+            turned_away.add(stream, self.tls, Instant::now());
         }
-    }
-}
-
-/// Tells a client that the server is full, as far as that is possible without reading its request.
-fn turn_away(mut stream: TcpStream, tls: bool) {
-    if !tls {
-        let mut out = Vec::new();
-        write_refusal(&mut out, 503, &[("Retry-After", "10")], "the server is full", false);
-        let _ = stream.write(&out);
-        let _ = stream.shutdown(Shutdown::Write);
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod report;
 pub(crate) mod settings;
 mod slab;
 mod spsc;
+mod turned_away;
 pub(crate) mod wake;
 mod wheel;
 pub(crate) mod worker;

@@ -232,6 +232,12 @@ impl Client {
         std::mem::replace(&mut self.input, rest)
     }
 
+    /// All bytes until the stream ends, by FIN.
+    pub fn everything(&mut self) -> Vec<u8> {
+        while self.fill().expect("bytes or the end of the stream") > 0 {}
+        std::mem::take(&mut self.input)
+    }
+
     /// Reads a response head, and for anything but 101 the body until the end of the stream.
     pub fn read_response(&mut self) -> Response {
         let end = loop {

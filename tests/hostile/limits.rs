@@ -32,6 +32,23 @@ fn is_turned_away(server: &Lapps) {
     assert!(response.field("Retry-After").is_some(), "{response:?}");
 }
 
+#[test]
+fn who_is_turned_away_is_not_reset_for_what_it_goes_on_sending() {
+    for home in [home(), home().tls()] {
+        let server = Lapps::start(&home.ws(json!({ "workers": { "max_connections": 1 } })));
+        let before = server.open_files();
+        let _first = Client::open(&server, "/echo");
+        let mut late = Client::to(server.address, false);
+        let told = late.everything();
+        assert_eq!(told.starts_with(b"HTTP/1.1 503 "), !server.tls);
+        for byte in upgrade("/echo").bytes() {
+            late.write(&[byte]);
+        }
+        drop(late);
+        until("no descriptor is left", || server.open_files() == before + 1);
+    }
+}
+
 /// Tries until the server has noticed that somebody left.
 fn comes_in(server: &Lapps) -> Client {
     let mut found = None;
