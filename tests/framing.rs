@@ -6,6 +6,8 @@ mod common;
 mod case;
 #[path = "framing/endings.rs"]
 mod endings;
+#[path = "framing/farewell.rs"]
+mod farewell;
 #[path = "framing/headers.rs"]
 mod headers;
 #[path = "framing/messages.rs"]

@@ -302,6 +302,8 @@ fn strangers(cases: &mut Vec<Case>) {
     let plain = Head::good("/nowhere").without("Upgrade");
     cases.push(Case::new(section, "a plain request", 404, &plain));
     cases.push(Case::new(section, "a plain request for /", 404, &Head::good("/").without("Upgrade")));
+    let head = Head::good("/nowhere").line("HEAD /nowhere HTTP/1.1");
+    cases.push(Case::new(section, "HEAD", 404, &head));
     let post = Head::good("/nowhere").line("POST /nowhere HTTP/1.1");
     cases.push(Case::new(section, "POST", 404, &post));
 }
