@@ -50,9 +50,11 @@ impl Case {
     /// The same with a segment for each byte; `None` if those are too many.
     pub(crate) fn byte_by_byte(&self) -> Option<Case> {
         let bytes = self.segments.concat();
-        let mut case = self.clone();
-        case.segments = bytes.iter().map(|&byte| vec![byte]).collect();
-        (bytes.len() <= 2000).then_some(case)
+        if bytes.len() > 2000 {
+            return None;
+        }
+        let segments = bytes.iter().map(|&byte| vec![byte]).collect();
+        Some(self.clone().segments(segments))
     }
 
     /// Section and name, for messages.

@@ -239,4 +239,12 @@ fn sizes(cases: &mut Vec<Case>) {
         unfinished(TEXT, (1 << 20) + 1, &[b'a'; 3000]),
         vec![Expect::Close(1009)],
     );
+
+    let large: Vec<u8> = (0..16u32 << 20).map(|n| (n * 31 + n / 997) as u8).collect();
+    let parts: Vec<&[u8]> = large.chunks(65_536).collect();
+    for (name, sent) in
+        [("16 MiB", frame(BINARY, &large)), ("16 MiB in fragments of 64 KiB", fragments(2, &parts))]
+    {
+        cases.push(Case::new(limit, name, sent, vec![Expect::Binary(large.clone())]));
+    }
 }
