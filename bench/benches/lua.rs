@@ -1,9 +1,10 @@
 //! The message path into Lua and back: what one event costs on top of the socket.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use lapps_lua::{Answer, Command, ConnId, Event, Port, Reactive, Setup, Source, Verdict};
+use lapps_lua::{Answer, Command, ConnId, Event, Port, Progress, Reactive, Setup, Source, Verdict};
 use lapps_parser::frame::OpCode;
 
 /// Takes every command and does nothing with it.
@@ -14,6 +15,18 @@ impl Port for Nowhere {
         black_box(command);
         Answer::Done
     }
+
+    fn now(&mut self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn serves(&mut self, _: ConnId) -> bool {
+        true
+    }
+
+    fn is_stopping(&mut self) -> bool {
+        false
+    }
 }
 
 fn service(on_message: &str) -> Reactive {
@@ -23,9 +36,17 @@ fn service(on_message: &str) -> Reactive {
                    onMessage = function(h, op, msg) {on_message} end }}"
     );
     let source = Source::Embedded { text: &text };
-    let setup = Setup { service: "bench", source, memory_limit: 256 << 20, strict: false };
+    let setup = Setup {
+        service: "bench",
+        source,
+        memory_limit: 256 << 20,
+        strict: false,
+        concurrency: None,
+        instance: 0,
+        preload: &[],
+    };
     let mut service = Reactive::load(&setup).expect("the service loads");
-    service.start(&mut Nowhere).expect("the service starts");
+    assert_eq!(service.start(&mut Nowhere).expect("the service starts"), Progress::Done);
     service
 }
 
@@ -44,7 +65,7 @@ fn deliver(criterion: &mut Criterion, name: &str, on_message: &str, sizes: &[usi
                 let conn = ConnId::new(0, count % 240, 1);
                 let event = Event::Message { conn, opcode: OpCode::Binary, payload: &payload };
                 match service.deliver(&mut Nowhere, event) {
-                    Verdict::Keep => {}
+                    Verdict::Keep | Verdict::Waits { .. } => {}
                     Verdict::Fail(failure) => panic!("{failure}"),
                 }
             });

@@ -125,6 +125,17 @@ impl fmt::Display for Failure {
     }
 }
 
+impl FailureKind {
+    /// Of an error that has ended a fiber, whose kind is known by its text only.
+    pub(crate) fn raised(message: String, traceback: String, limit: usize) -> FailureKind {
+        if message == "not enough memory" {
+            FailureKind::Memory { limit }
+        } else {
+            FailureKind::Raised { message, traceback }
+        }
+    }
+}
+
 impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -4,14 +4,18 @@ pub mod error;
 pub mod port;
 pub mod reactive;
 pub mod setup;
+pub mod standalone;
 
 mod commands;
+mod fiber;
 mod modules;
 mod pace;
 mod raw;
 mod vm;
+mod waiting;
 
 pub use error::{Failure, FailureKind, HandlerError, LoadError};
 pub use port::{Answer, Command, ConnId, Event, Port};
-pub use reactive::{Reactive, Verdict, luajit_version};
-pub use setup::{Setup, Source};
+pub use reactive::{Outcome, Progress, Reactive, Verdict, luajit_version};
+pub use setup::{Concurrency, Setup, Source};
+pub use standalone::Standalone;

@@ -1,6 +1,7 @@
 //! The only door between Lua and the world: what can happen to a service, and what it can ask for.
 
 use std::fmt;
+use std::time::Duration;
 
 use lapps_parser::close::CloseCode;
 use lapps_parser::frame::OpCode;
@@ -101,6 +102,8 @@ const fn mask(bits: u32) -> u32 {
 /// Something that happened and that a service hears of.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
+    /// The connection has been upgraded: `onOpen(handler)`, where the service has it.
+    Opened(ConnId),
     /// A whole message: `onMessage(handler, opcode, message)`.
     Message {
         /// Who sent it.
@@ -150,10 +153,19 @@ pub enum Answer {
     Full,
 }
 
-/// The world, as seen from a service. It is lent to Lua for the time of one event.
+/// The world, as seen from one instance of a service. It is lent to Lua for the time of one event or one turn.
 pub trait Port {
     /// Carries out one command. It must not call back into the service that asked.
     fn command(&mut self, command: Command<'_>) -> Answer;
+
+    /// The monotonic clock: the time since some moment, which is the same for all calls of one instance.
+    fn now(&mut self) -> Duration;
+
+    /// True while `conn` is open and it is this instance that serves it.
+    fn serves(&mut self, conn: ConnId) -> bool;
+
+    /// True once the server stops.
+    fn is_stopping(&mut self) -> bool;
 }
 
 #[cfg(test)]

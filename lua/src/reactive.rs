@@ -1,15 +1,24 @@
 //! The reactive contract: one Lua state that answers events with `onStart`, `onMessage`, `onDisconnect`, `onShutdown`.
 
+use std::collections::VecDeque;
+use std::mem;
+use std::time::Duration;
+
 use mlua::{Lua, Table, Value};
 
 use crate::error::{Failure, FailureKind, HandlerError, LoadError};
-use crate::modules;
 use crate::port::{ConnId, Event, Port};
-use crate::raw::{Args, Door, Handler, Instance, Returned};
-use crate::setup::Setup;
+use crate::raw::{Args, Called, Handler, Instance, Note, Returned};
+use crate::setup::{Concurrency, Setup};
 use crate::vm;
+use crate::waiting::{Pending, Running, Waiting, weight};
+
+/// Events that had waited and are handled in one turn.
+const EVENTS_PER_TURN: usize = 1024;
 
 /// One Lua state with one service. It lives and dies on the thread that loaded it.
+///
+/// A handler may wait. Its fiber goes on in a later [`Reactive::turn`], and what comes of it is an [`Outcome`].
 #[derive(Debug)]
 pub struct Reactive {
     service: String,
@@ -17,6 +26,12 @@ pub struct Reactive {
     strict: bool,
     /// Strict, and a handler has failed: nothing is called any more.
     stopped: bool,
+    /// The service has `onOpen`.
+    opens: bool,
+    waiting: Waiting,
+    outcomes: VecDeque<Outcome>,
+    /// Behind the event of which connection others still have to start, because the last turn was long enough.
+    unfinished: Vec<Option<ConnId>>,
 }
 
 /// What the caller has to do with the connection after an event.
@@ -25,8 +40,46 @@ pub struct Reactive {
 pub enum Verdict {
     /// Nothing.
     Keep,
+    /// The handler waits, or the event waits for its turn: an [`Outcome`] follows. Until [`Outcome::Handled`] comes a
+    /// message weighs `weight` bytes.
+    Waits {
+        /// Bytes; 0 for everything but a message.
+        weight: usize,
+    },
     /// Close it with 1011 and log the failure.
     Fail(Failure),
+}
+
+/// How far a contract's first handler came.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// It has returned.
+    Done,
+    /// It waits: [`Outcome::Started`] follows.
+    Waits,
+}
+
+/// What has come of something that had to wait.
+#[derive(Debug)]
+pub enum Outcome {
+    /// `onStart`, or `init`, has ended. After an error the instance is not to be used.
+    Started(Result<(), Failure>),
+    /// A message is handled whose verdict was [`Verdict::Waits`].
+    Handled {
+        /// Whose message it was.
+        conn: ConnId,
+        /// What the verdict said.
+        weight: usize,
+    },
+    /// A handler failed. To be logged; if it is one of a connection that is still open, close that with 1011.
+    Failed(Failure),
+    /// `onShutdown` has ended.
+    Stopped,
+    /// `run()` of a standalone service has ended; after that it may still have fibers.
+    Ended(Result<(), Failure>),
+    /// Something for the log, at error level: a detached fiber that failed, a deadlock.
+    Report(String),
 }
 
 impl Reactive {
@@ -35,58 +88,259 @@ impl Reactive {
     /// # Errors
     /// The code cannot be found, read or compiled, raises an error, or lacks handlers (all of them are named at once).
     pub fn load(setup: &Setup<'_>) -> Result<Reactive, LoadError> {
-        let error = |message: String| LoadError {
+        let loading = vm::Loading::begin(setup, vm::Contract::Reactive)?;
+        let service = contract(loading.run(setup)?).map_err(|message| vm::error(setup, message))?;
+        let opens = matches!(service.get(Handler::Open.name()), Ok(Value::Function(_)));
+        let default = if opens { Concurrency::Connection } else { Concurrency::Serial };
+        Ok(Reactive {
             service: setup.service.to_owned(),
-            file: Some(vm::file(setup)),
-            line: None,
-            message,
-        };
-        let lua = vm::new(setup)?;
-        let door = Door::new();
-        modules::ws::install(&lua, &door).map_err(|cause| error(cause.to_string()))?;
-        let service = contract(vm::load(&lua, setup)?).map_err(error)?;
-        let instance = Instance::new(lua, door, &service, setup.memory_limit)
-            .map_err(|cause| error(cause.to_string()))?;
-        Ok(Reactive { service: setup.service.to_owned(), instance, strict: setup.strict, stopped: false })
+            instance: loading.finish(setup, &service)?,
+            strict: setup.strict,
+            stopped: false,
+            opens,
+            waiting: Waiting::new(setup.concurrency.unwrap_or(default)),
+            outcomes: VecDeque::new(),
+            unfinished: Vec::new(),
+        })
     }
 
     /// Calls `onStart()`.
     ///
     /// # Errors
     /// The handler failed.
-    pub fn start(&mut self, port: &mut dyn Port) -> Result<(), HandlerError> {
-        match self.instance.call(port, Handler::Start, Args::None) {
-            Ok(_) => Ok(()),
+    pub fn start(&mut self, port: &mut dyn Port) -> Result<Progress, HandlerError> {
+        let start = Running { handler: Handler::Start, conn: None, weight: 0 };
+        match self.call(port, start, Args::None) {
+            Ok(Some(_)) => Ok(Progress::Done),
+            Ok(None) => Ok(Progress::Waits),
             Err(kind) => Err(self.failure(Handler::Start, None, kind)),
         }
     }
 
-    /// Calls the handler that the event is for: `onMessage`, `onDisconnect` or `onShutdown`. Commands go through
-    /// `port` while it runs.
+    /// Calls the handler that the event is for: `onOpen`, `onMessage`, `onDisconnect` or `onShutdown`. Commands go
+    /// through `port` while it runs.
     ///
     /// A stopped instance (see [`Setup::strict`]) fails every message and ignores the other events.
     pub fn deliver(&mut self, port: &mut dyn Port, event: Event<'_>) -> Verdict {
-        let (handler, conn, args) = match event {
-            Event::Message { conn, opcode, payload } => {
-                (Handler::Message, Some(conn), Args::Message(conn, opcode.bits(), payload))
+        if let Event::Disconnected(conn) = event {
+            self.instance.conn_ended(conn);
+        }
+        if !self.waiting.is_empty() {
+            let (conn, weight) = match event {
+                Event::Message { conn, payload, .. } => (Some(conn), weight(payload.len())),
+                Event::Opened(conn) | Event::Disconnected(conn) => (Some(conn), 0),
+                Event::Stop => (None, 0),
+            };
+            if !self.waiting.may_start(conn) {
+                self.waiting.push(conn, Pending::new(event));
+                self.instance.watch_closed(true);
+                return Verdict::Waits { weight };
             }
-            Event::Disconnected(conn) => (Handler::Disconnect, Some(conn), Args::Conn(conn)),
-            Event::Stop => (Handler::Shutdown, None, Args::None),
+        }
+        self.handle(port, event)
+    }
+
+    /// Runs the fibers that are ready or due. To be called when [`Reactive::is_ready`] or past [`Reactive::deadline`].
+    pub fn turn(&mut self, port: &mut dyn Port) {
+        self.instance.turn(port);
+        let mut left = EVENTS_PER_TURN;
+        for conn in mem::take(&mut self.unfinished) {
+            self.go_on(port, conn, &mut left);
+        }
+        for note in self.instance.take_notes() {
+            match note {
+                Note::Done { event, returned } => self.end(port, event, Ok(returned), &mut left),
+                Note::Failed { event, message, traceback } => {
+                    let kind = FailureKind::raised(message, traceback, self.instance.memory_limit());
+                    self.end(port, event, Err(kind), &mut left);
+                }
+                Note::Report(text) => self.report(&text),
+                Note::InitDone | Note::MainEnded(_) => {}
+            }
+        }
+    }
+
+    /// The next thing that has come of something that waited; to be asked until there is none, after each call of the
+    /// instance.
+    pub fn next_outcome(&mut self) -> Option<Outcome> {
+        self.outcomes.pop_front()
+    }
+
+    /// True when there are fibers that want to run now.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.instance.is_ready() || !self.unfinished.is_empty()
+    }
+
+    /// When the next timer is due, on the port's clock.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.instance.deadline()
+    }
+
+    /// True while an event of `conn` waits or is being handled.
+    #[must_use]
+    pub fn is_waiting(&self, conn: ConnId) -> bool {
+        self.waiting.has(conn)
+    }
+
+    /// True when no event waits or is being handled.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Fibers that have not ended, those of events that wait among them.
+    #[must_use]
+    pub fn fibers(&self) -> usize {
+        self.instance.fibers()
+    }
+
+    /// Interrupts every fiber, cancels every timer, and drops messages that wait. Turns let the cleanup handlers run.
+    pub fn wind_down(&mut self, port: &mut dyn Port) {
+        self.drop_messages(None);
+        self.instance.wind_down(port);
+    }
+
+    /// What still waits, with tracebacks, for the log; `None` if nothing does.
+    pub fn deadlock(&mut self) -> Option<String> {
+        self.instance.deadlock()
+    }
+
+    /// Handles an event that may start now.
+    fn handle(&mut self, port: &mut dyn Port, event: Event<'_>) -> Verdict {
+        let (handler, conn, weight, args) = match event {
+            Event::Message { conn, opcode, payload } => {
+                let args = Args::Message(conn, opcode.bits(), payload);
+                (Handler::Message, Some(conn), weight(payload.len()), args)
+            }
+            Event::Opened(_) if !self.opens => return Verdict::Keep,
+            Event::Opened(conn) => (Handler::Open, Some(conn), 0, Args::Conn(conn)),
+            Event::Disconnected(conn) => (Handler::Disconnect, Some(conn), 0, Args::Conn(conn)),
+            Event::Stop => (Handler::Shutdown, None, 0, Args::None),
         };
-        let kind = if self.stopped {
+        let result = if self.stopped {
             match handler {
-                Handler::Message => FailureKind::Stopped,
+                Handler::Message => Err(FailureKind::Stopped),
                 _ => return Verdict::Keep,
             }
         } else {
-            match (handler, self.instance.call(port, handler, args)) {
-                (Handler::Message, Ok(Returned::Other(returned))) => FailureKind::Refused { returned },
-                (_, Ok(_)) => return Verdict::Keep,
-                (_, Err(kind)) => kind,
+            self.call(port, Running { handler, conn, weight }, args)
+        };
+        match result {
+            Ok(None) => Verdict::Waits { weight },
+            Ok(Some(returned)) => self.verdict(handler, conn, Ok(returned)),
+            Err(kind) => self.verdict(handler, conn, Err(kind)),
+        }
+    }
+
+    /// Calls a handler; `None`: it waits, and is noted.
+    fn call(
+        &mut self,
+        port: &mut dyn Port,
+        event: Running,
+        args: Args<'_>,
+    ) -> Result<Option<Returned>, FailureKind> {
+        match self.instance.call(port, event.handler, args)? {
+            Called::Returned(returned) => Ok(Some(returned)),
+            Called::Waits => {
+                let number = self.waiting.begin(event);
+                self.instance.adopt(number);
+                Ok(None)
             }
+        }
+    }
+
+    /// What a handler that has ended means for its connection.
+    fn verdict(
+        &mut self,
+        handler: Handler,
+        conn: Option<ConnId>,
+        result: Result<Returned, FailureKind>,
+    ) -> Verdict {
+        if handler == Handler::Disconnect
+            && let Some(conn) = conn
+        {
+            self.instance.conn_forgotten(conn);
+        }
+        let kind = match result {
+            Ok(Returned::Other(returned)) if handler == Handler::Message => FailureKind::Refused { returned },
+            Ok(_) => return Verdict::Keep,
+            Err(kind) => kind,
         };
         self.stopped = self.strict;
         Verdict::Fail(self.failure(handler, conn, kind))
+    }
+
+    /// The handler of an event that has waited has ended; what was behind it may start.
+    fn end(
+        &mut self,
+        port: &mut dyn Port,
+        number: u32,
+        result: Result<Returned, FailureKind>,
+        left: &mut usize,
+    ) {
+        let Some(Running { handler, conn, weight }) = self.waiting.end(number) else { return };
+        match (handler, self.verdict(handler, conn, result)) {
+            (Handler::Start, Verdict::Fail(failure)) => {
+                self.outcomes.push_back(Outcome::Started(Err(failure)));
+            }
+            (Handler::Start, _) => self.outcomes.push_back(Outcome::Started(Ok(()))),
+            (_, Verdict::Fail(failure)) => self.outcomes.push_back(Outcome::Failed(failure)),
+            _ => {}
+        }
+        self.handled(handler, conn, weight);
+        self.go_on(port, conn, left);
+    }
+
+    /// Starts what waited behind an event of `conn`, as far as it may.
+    fn go_on(&mut self, port: &mut dyn Port, conn: Option<ConnId>, left: &mut usize) {
+        for conn in self.instance.take_closed() {
+            // It has sent its close frame: nothing of the peer's is delivered after that.
+            self.drop_messages(Some(conn));
+        }
+        while let Some(pending) = self.waiting.next(conn) {
+            if *left == 0 {
+                self.waiting.put_back(pending);
+                self.unfinished.push(conn);
+                return;
+            }
+            *left -= 1;
+            let event = pending.event();
+            let (handler, of, weight) = match event {
+                Event::Opened(conn) => (Handler::Open, Some(conn), 0),
+                Event::Message { conn, payload, .. } => (Handler::Message, Some(conn), weight(payload.len())),
+                Event::Disconnected(conn) => (Handler::Disconnect, Some(conn), 0),
+                Event::Stop => (Handler::Shutdown, None, 0),
+            };
+            match self.handle(port, event) {
+                Verdict::Keep => self.handled(handler, of, weight),
+                Verdict::Waits { .. } => {}
+                Verdict::Fail(failure) => {
+                    self.outcomes.push_back(Outcome::Failed(failure));
+                    self.handled(handler, of, weight);
+                }
+            }
+        }
+        self.instance.watch_closed(self.waiting.has_pending());
+    }
+
+    fn handled(&mut self, handler: Handler, conn: Option<ConnId>, weight: usize) {
+        match (handler, conn) {
+            (Handler::Message, Some(conn)) => self.outcomes.push_back(Outcome::Handled { conn, weight }),
+            (Handler::Shutdown, _) => self.outcomes.push_back(Outcome::Stopped),
+            _ => {}
+        }
+    }
+
+    fn drop_messages(&mut self, conn: Option<ConnId>) {
+        for (conn, weight) in self.waiting.drop_messages(conn) {
+            self.outcomes.push_back(Outcome::Handled { conn, weight });
+        }
+    }
+
+    fn report(&mut self, text: &str) {
+        self.outcomes.push_back(Outcome::Report(format!("service '{}': {text}", self.service)));
     }
 
     fn failure(&self, handler: Handler, conn: Option<ConnId>, kind: FailureKind) -> Failure {
@@ -116,7 +370,7 @@ fn contract(service: Value) -> Result<Table, String> {
         ));
     };
     let mut wrong = Vec::new();
-    for handler in Handler::ALL {
+    for handler in Handler::REQUIRED {
         match service.get(handler.name()) {
             Ok(Value::Function(_)) => {}
             Ok(Value::Nil) | Err(_) => wrong.push(format!("{} is missing", handler.name())),
@@ -127,7 +381,7 @@ fn contract(service: Value) -> Result<Table, String> {
 }
 
 /// Lua's own name of a value's type.
-fn type_name(value: &Value) -> &'static str {
+pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Integer(_) => "number",
         other => other.type_name(),

@@ -13,6 +13,23 @@ pub struct Setup<'a> {
     pub memory_limit: usize,
     /// The original's rule: the first failure stops the instance for good.
     pub strict: bool,
+    /// Which events may interleave; `None`: as the service's handlers suggest, see [`Concurrency`].
+    pub concurrency: Option<Concurrency>,
+    /// The global `instance_id`: which of the service's instances this is, from 0.
+    pub instance: usize,
+    /// Modules that become globals.
+    pub preload: &'a [String],
+}
+
+/// Which events of one instance may interleave: what the others do while a handler waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Concurrency {
+    /// All events one after the other: the default for a service that has only the original's handlers.
+    Serial,
+    /// Those of one connection one after the other, those of several interleave: the default otherwise.
+    Connection,
+    /// Every event starts at once.
+    Free,
 }
 
 /// Where a service's code is.

@@ -9,8 +9,9 @@ use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
 
 use crate::error::LoadError;
-use crate::raw;
+use crate::raw::{self, Door, Instance};
 use crate::setup::{Setup, Source};
+use crate::{fiber, modules};
 
 /// Runs in every state before the service's code. Lines of `print` leave as they are written, also into a pipe.
 const PRELUDE: &str = r#"
@@ -23,8 +24,72 @@ end
 /// Where Debian's packages put Lua modules, beside the places under /usr/local that LuaJIT knows.
 const DEBIAN_PATH: &str = "/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua";
 
+/// What a service is to the server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Contract {
+    Reactive,
+    Standalone,
+}
+
+/// A state that is being made.
+pub(crate) struct Loading {
+    /// Closed before the door goes: its functions know it. (Fields drop in order.)
+    lua: Lua,
+    door: Door,
+    core: Table,
+}
+
+impl Loading {
+    /// Makes a state with everything that the service's code finds in it.
+    pub(crate) fn begin(setup: &Setup<'_>, contract: Contract) -> Result<Loading, LoadError> {
+        let lua = new(setup)?;
+        let door = Door::new();
+        let core = furnish(&lua, &door, setup, contract).map_err(|cause| failed(setup, &cause))?;
+        Ok(Loading { lua, door, core })
+    }
+
+    /// Runs the service's code and stores what it returns in the global that has its name.
+    pub(crate) fn run(&self, setup: &Setup<'_>) -> Result<Value, LoadError> {
+        load(&self.lua, setup)
+    }
+
+    /// Makes the instance, whose handlers are in `service`.
+    pub(crate) fn finish(self, setup: &Setup<'_>, service: &Table) -> Result<Instance, LoadError> {
+        let Loading { lua, door, core } = self;
+        fiber::serve(&lua, &door, &core, service)
+            .and_then(|()| Instance::new(lua, door, &core, setup.memory_limit))
+            .map_err(|cause| failed(setup, &cause))
+    }
+}
+
+/// A mistake in the service as a whole.
+pub(crate) fn error(setup: &Setup<'_>, message: String) -> LoadError {
+    LoadError { service: setup.service.to_owned(), file: Some(file(setup)), line: None, message }
+}
+
+/// Loads our library and sets the globals.
+fn furnish(lua: &Lua, door: &Door, setup: &Setup<'_>, contract: Contract) -> mlua::Result<Table> {
+    let core = fiber::install(lua, door)?;
+    let globals = lua.globals();
+    if contract == Contract::Reactive {
+        modules::ws::install(lua, door, &core)?;
+    } else {
+        globals.set("must_stop", core.get::<Table>("host")?.get::<Function>("stopping")?)?;
+    }
+    globals.set("instance_id", setup.instance.to_string())?;
+    let modules: Table = core.get("modules")?;
+    for name in setup.preload {
+        let module: Value = modules.get(name.as_str())?;
+        if module.is_nil() {
+            return Err(mlua::Error::RuntimeError(format!("there is no module '{name}' to preload")));
+        }
+        globals.set(name.as_str(), module)?;
+    }
+    Ok(core)
+}
+
 /// Makes a state for the service: all standard libraries, its search paths, its memory limit.
-pub(crate) fn new(setup: &Setup<'_>) -> Result<Lua, LoadError> {
+fn new(setup: &Setup<'_>) -> Result<Lua, LoadError> {
     let lua = raw::new_state();
     prepare(&lua, setup).map_err(|error| failed(setup, &error))?;
     if let Source::Apps { directory, lua_path } = setup.source {
@@ -39,8 +104,7 @@ pub(crate) fn new(setup: &Setup<'_>) -> Result<Lua, LoadError> {
     Ok(lua)
 }
 
-/// Runs the service's code and stores what it returns in the global that has its name.
-pub(crate) fn load(lua: &Lua, setup: &Setup<'_>) -> Result<Value, LoadError> {
+fn load(lua: &Lua, setup: &Setup<'_>) -> Result<Value, LoadError> {
     if lua.globals().contains_key(setup.service).unwrap_or(false) {
         return Err(LoadError {
             service: setup.service.to_owned(),
@@ -53,7 +117,7 @@ pub(crate) fn load(lua: &Lua, setup: &Setup<'_>) -> Result<Value, LoadError> {
 }
 
 /// The file that holds the service's code, as messages name it.
-pub(crate) fn file(setup: &Setup<'_>) -> PathBuf {
+fn file(setup: &Setup<'_>) -> PathBuf {
     match setup.source {
         Source::Apps { directory, .. } => {
             directory.join(setup.service).join(format!("{}.lua", setup.service))

@@ -3,7 +3,7 @@
 use crate::Complaint;
 
 /// Where `unsafe` may stand: files, and directories with a `/` at the end.
-const UNSAFE_PLACES: &[&str] = &["src/engine/spsc.rs", "src/sys/", "lua/src/raw.rs"];
+const UNSAFE_PLACES: &[&str] = &["src/engine/spsc.rs", "src/sys/", "lua/src/raw/"];
 /// How many lines above a block its reason may begin.
 const REASON_WITHIN: usize = 8;
 

@@ -4,18 +4,21 @@
 //!   service's affair.
 //! - `ws:close(handler, code[, reason])`: starts the closing handshake. Of a reason goes out what fits a close frame:
 //!   its longest beginning that is UTF-8 and at most 123 bytes long.
+//! - `ws.conn(handler)`: the connection as an object, with data and fibers of its own; see `conn.lua`.
 //!
-//! Both return `true`, or `false` and a message. Outside of handlers no connection can be reached. Arguments of a wrong
-//! type raise an error.
+//! The first two return `true`, or `false` and a message. Outside of handlers and fibers no connection can be reached.
+//! Arguments of a wrong type raise an error.
 
-use mlua::Lua;
+use mlua::{Lua, Table};
 
+use crate::fiber;
 use crate::raw::Door;
 
 /// Makes the global `ws`.
-pub(crate) fn install(lua: &Lua, door: &Door) -> mlua::Result<()> {
+pub(crate) fn install(lua: &Lua, door: &Door, core: &Table) -> mlua::Result<()> {
     let ws = lua.create_table()?;
     ws.set("send", door.ws_send(lua)?)?;
     ws.set("close", door.ws_close(lua)?)?;
+    fiber::chunk(lua, "conn", include_str!("conn.lua"))?.call::<()>((core, &ws))?;
     lua.globals().set("ws", ws)
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use lapps_lua::{LoadError, Reactive, Setup, Source, luajit_version};
+use lapps_lua::{LoadError, Progress, Reactive, Setup, Source, luajit_version};
 use tempfile::TempDir;
 
 use crate::world::{ONE, Quietly, World, kept};
@@ -23,14 +23,22 @@ fn apps(files: &[(&str, &str)]) -> TempDir {
 
 fn load(apps: &Path, service: &str, lua_path: Option<&str>) -> Result<Reactive, LoadError> {
     let source = Source::Apps { directory: apps, lua_path };
-    Reactive::load(&Setup { service, source, memory_limit: 64 << 20, strict: false })
+    Reactive::load(&Setup {
+        service,
+        source,
+        memory_limit: 64 << 20,
+        strict: false,
+        concurrency: None,
+        instance: 0,
+        preload: &[],
+    })
 }
 
 /// What a service that sends one text says.
 fn says(apps: &Path, service: &str, lua_path: Option<&str>) -> String {
     let mut service = load(apps, service, lua_path).unwrap_or_else(|error| panic!("{error}"));
     let mut world = World::new();
-    service.start(&mut world).unwrap();
+    assert_eq!(service.start(&mut world).unwrap(), Progress::Done);
     kept(service.text(&mut world, ONE, ""));
     world.take_sent().remove(0)
 }
@@ -235,7 +243,15 @@ fn a_limit_below_what_lua_itself_needs() {
     let home = apps(&[("hello/hello.lua", &saying("''"))]);
     let source = Source::Apps { directory: home.path(), lua_path: None };
     for limit in [1, 20 << 10] {
-        let setup = Setup { service: "hello", source, memory_limit: limit, strict: false };
+        let setup = Setup {
+            service: "hello",
+            source,
+            memory_limit: limit,
+            strict: false,
+            concurrency: None,
+            instance: 0,
+            preload: &[],
+        };
         let error = Reactive::load(&setup).expect_err("this is too little");
         has(&error, &format!("not enough memory: one instance may use {limit} bytes"));
     }
@@ -243,8 +259,15 @@ fn a_limit_below_what_lua_itself_needs() {
 
 #[test]
 fn embedded_code() {
-    let setup =
-        |text| Setup { service: "demo", source: Source::Embedded { text }, memory_limit: 0, strict: true };
+    let setup = |text| Setup {
+        service: "demo",
+        source: Source::Embedded { text },
+        memory_limit: 0,
+        strict: true,
+        concurrency: None,
+        instance: 0,
+        preload: &[],
+    };
     let text = saying("'embedded'");
     let mut demo = Reactive::load(&setup(&text)).unwrap().start_quietly();
     let mut world = World::new();

@@ -1,6 +1,8 @@
 //! A port that records what it is told, and services made from a few lines of Lua.
 
-use lapps_lua::{Answer, Command, ConnId, Event, Failure, Port, Reactive, Setup, Source, Verdict};
+use std::time::Duration;
+
+use lapps_lua::{Answer, Command, ConnId, Event, Failure, Port, Progress, Reactive, Setup, Source, Verdict};
 use lapps_parser::frame::OpCode;
 
 /// A command that came through the port.
@@ -16,11 +18,13 @@ pub(crate) struct World {
     pub(crate) answer: Answer,
     /// Commands panic instead.
     pub(crate) panics: bool,
+    /// What the clock shows.
+    pub(crate) now: Duration,
 }
 
 impl World {
     pub(crate) fn new() -> World {
-        World { done: Vec::new(), answer: Answer::Done, panics: false }
+        World { done: Vec::new(), answer: Answer::Done, panics: false, now: Duration::ZERO }
     }
 
     /// The texts and binaries sent since the last look.
@@ -42,6 +46,18 @@ impl Port for World {
         });
         self.answer
     }
+
+    fn now(&mut self) -> Duration {
+        self.now
+    }
+
+    fn serves(&mut self, _: ConnId) -> bool {
+        self.answer != Answer::Closed
+    }
+
+    fn is_stopping(&mut self) -> bool {
+        false
+    }
 }
 
 /// A service `demo` with these lines as body of `onMessage(h, op, msg)`; the other handlers do nothing.
@@ -60,7 +76,16 @@ pub(crate) fn load(lines: &str, memory_limit: usize, strict: bool) -> Reactive {
          onDisconnect = function() end, onShutdown = function() end }} {lines}\nreturn demo"
     );
     let source = Source::Embedded { text: &text };
-    Reactive::load(&Setup { service: "demo", source, memory_limit, strict }).unwrap()
+    Reactive::load(&Setup {
+        service: "demo",
+        source,
+        memory_limit,
+        strict,
+        concurrency: None,
+        instance: 0,
+        preload: &[],
+    })
+    .unwrap()
 }
 
 pub(crate) trait Quietly {
@@ -70,7 +95,7 @@ pub(crate) trait Quietly {
 
 impl Quietly for Reactive {
     fn start_quietly(mut self) -> Reactive {
-        self.start(&mut World::new()).unwrap();
+        assert_eq!(self.start(&mut World::new()).unwrap(), Progress::Done);
         self
     }
 
@@ -92,6 +117,6 @@ pub(crate) fn kept(verdict: Verdict) {
 pub(crate) fn failed(verdict: Verdict) -> Failure {
     match verdict {
         Verdict::Fail(failure) => failure,
-        Verdict::Keep => panic!("the handler should have failed"),
+        Verdict::Keep | Verdict::Waits { .. } => panic!("the handler should have failed"),
     }
 }

@@ -1,0 +1,205 @@
+-- `require "channel"`: values from fiber to fiber, in order, with room for so many.
+local core = ...
+
+local error, setmetatable = error, setmetatable
+local enter, push, suspend = core.enter, core.push, core.suspend
+local STRUCK, TIMEOUT, SIGNAL, CLOSED = core.STRUCK, core.TIMEOUT, core.SIGNAL, core.CLOSED
+
+local methods = {}
+local class = core.class(methods)
+local closed = core.new_error("channel", "closed", "the channel is closed")
+
+-- Where the value of one who waits is: a node of select has it itself.
+local function carrier(node)
+    return node.owner and node or core.extra(node)
+end
+
+local function take_buffered(channel)
+    local head = channel.head
+    local value = channel[head]
+    channel[head] = nil
+    channel.head, channel.count = head + 1, channel.count - 1
+    return value
+end
+
+local function buffer(channel, value)
+    local count = channel.count
+    if count == 0 then channel.head = 1 end
+    channel[channel.head + count] = value
+    channel.count = count + 1
+end
+
+-- Receives if that needs no waiting: true and the value, or true, nil and the error.
+local function poll_recv(channel)
+    if channel.count > 0 then
+        local value = take_buffered(channel)
+        -- The first who waits has room now.
+        local node = core.wake_first(channel.senders, SIGNAL)
+        if node then
+            local from = carrier(node)
+            buffer(channel, from.value)
+            from.value = nil
+        end
+        return true, value
+    end
+    local node = core.wake_first(channel.senders, SIGNAL)
+    if node then
+        local from = carrier(node)
+        local value = from.value
+        from.value = nil
+        return true, value
+    end
+    if channel.closed then return true, nil, closed end
+    return false
+end
+
+-- Sends if that needs no waiting: true and true, or true, nil and the error.
+local function poll_send(channel, value)
+    if channel.closed then return true, nil, closed end
+    local node = core.wake_first(channel.receivers, SIGNAL)
+    if node then
+        carrier(node).value = value
+        return true, true
+    end
+    if channel.count < channel.room then
+        buffer(channel, value)
+        return true, true
+    end
+    return false
+end
+
+local function recv(channel, name, seconds)
+    local fiber = enter(name, 2)
+    local done, value, err = poll_recv(channel)
+    if done then return value, err end
+    local extra = core.extra(fiber)
+    if seconds then core.arm(fiber, seconds) end
+    push(channel.receivers, fiber)
+    local why = suspend(fiber)
+    if why == SIGNAL then
+        value, extra.value = extra.value, nil
+        return value
+    end
+    if why == STRUCK then error(fiber.interrupted, 0) end
+    if why == TIMEOUT then return nil, core.timed_out end
+    return nil, closed
+end
+
+local function send(channel, value, name, seconds)
+    if value == nil then core.mistake(name, "nil cannot be sent", 2) end
+    local fiber = enter(name, 2)
+    local done, sent, err = poll_send(channel, value)
+    if done then return sent, err end
+    local extra = core.extra(fiber)
+    if seconds then core.arm(fiber, seconds) end
+    extra.value = value
+    push(channel.senders, fiber)
+    local why = suspend(fiber)
+    if why == SIGNAL then return true end
+    extra.value = nil
+    if why == STRUCK then error(fiber.interrupted, 0) end
+    if why == TIMEOUT then return nil, core.timed_out end
+    return nil, closed
+end
+
+local function first_two(a, b)
+    return a, b
+end
+
+function methods.send(channel, value)
+    core.self(channel, class, "channel:send")
+    return first_two(send(channel, value, "channel:send"))
+end
+
+function methods.send_for(channel, value, seconds)
+    core.self(channel, class, "channel:send_for")
+    core.seconds(seconds, "channel:send_for", 2)
+    return first_two(send(channel, value, "channel:send_for", seconds))
+end
+
+function methods.try_send(channel, value)
+    core.self(channel, class, "channel:try_send")
+    if value == nil then core.mistake("channel:try_send", "nil cannot be sent") end
+    local done, sent, err = poll_send(channel, value)
+    if done then return sent, err end
+    return false
+end
+
+function methods.recv(channel)
+    core.self(channel, class, "channel:recv")
+    return first_two(recv(channel, "channel:recv"))
+end
+
+function methods.recv_for(channel, seconds)
+    core.self(channel, class, "channel:recv_for")
+    core.seconds(seconds, "channel:recv_for", 1)
+    return first_two(recv(channel, "channel:recv_for", seconds))
+end
+
+function methods.try_recv(channel)
+    core.self(channel, class, "channel:try_recv")
+    local done, value, err = poll_recv(channel)
+    if done then return value, err end
+    return nil
+end
+
+function methods.iter(channel)
+    core.self(channel, class, "channel:iter")
+    return function()
+        local value = recv(channel, "channel:iter")
+        return value
+    end
+end
+
+function methods.close(channel)
+    core.self(channel, class, "channel:close")
+    if channel.closed then core.mistake("channel:close", "the channel is closed already") end
+    channel.closed = true
+    while core.wake_first(channel.receivers, CLOSED) do end
+    while core.wake_first(channel.senders, CLOSED) do end
+end
+
+function methods.len(channel)
+    core.self(channel, class, "channel:len")
+    return channel.count
+end
+
+function methods.capacity(channel)
+    core.self(channel, class, "channel:capacity")
+    return channel.room
+end
+
+function methods.is_closed(channel)
+    core.self(channel, class, "channel:is_closed")
+    return channel.closed
+end
+
+core.modules.channel = {
+    new = function(capacity)
+        if capacity == nil then capacity = 0 end
+        core.whole(capacity, "channel.new", 1, "capacity", 0)
+        return setmetatable({
+            room = capacity, head = 1, count = 0, closed = false,
+            senders = core.queue {}, receivers = core.queue {},
+        }, class)
+    end,
+}
+
+core.selectable[class] = {
+    poll = poll_recv,
+    queue = function(channel) return channel.receivers end,
+    finish = function(_, node, why)
+        if why == CLOSED then return nil, closed end
+        return node.value
+    end,
+}
+-- `{channel, "send", value}` in a select.
+core.selectable_send = {
+    is = function(value) return debug.getmetatable(value) == class end,
+    poll = poll_send,
+    queue = function(channel) return channel.senders end,
+    finish = function(_, _, why)
+        if why == CLOSED then return nil, closed end
+        return true
+    end,
+}

@@ -1,0 +1,349 @@
+-- What all of the fiber system stands on: who runs, who is ready, who waits, and why somebody woke up.
+--
+-- A fiber is a table. It is also the node by which it stands in one queue (`next`, `prev`) and in the timer wheel
+-- (`tnext`, `tprev`, `level`, `tick`), so that waiting allocates nothing. Its fields are all set when it is made and are
+-- exactly 16, the size of their hash part; what is rarely needed is in `extra`.
+local host = ...
+
+local coroutine, debug, error, getmetatable, ipairs, math, rawequal, setmetatable, string, tostring, type =
+    coroutine, debug, error, getmetatable, ipairs, math, rawequal, setmetatable, string, tostring, type
+local raw_yield, running, isyieldable = coroutine.yield, coroutine.running, coroutine.isyieldable
+local format, floor, raw_traceback = string.format, math.floor, debug.traceback
+
+local core = {
+    host = host,
+    -- Lua's own functions, before services see ours in their place.
+    raw = {
+        pcall = pcall, xpcall = xpcall, select = select, yield = coroutine.yield, resume = coroutine.resume,
+        create = coroutine.create, running = coroutine.running, status = coroutine.status,
+    },
+    modules = {},
+    -- How `select` waits for the objects of a class: {poll, queue, finish}.
+    selectable = {},
+    -- All fibers that have begun and not ended, in no order.
+    all = {},
+    count = 0,
+}
+
+-- What a coroutine of ours yields: the fiber waits, and the scheduler knows for what.
+local WAIT = host.wait
+-- What the scheduler passes to a fiber that goes on.
+local TOKEN = {}
+core.TOKEN = TOKEN
+
+-- Why a fiber woke up. While it waits, `fiber.why` is false.
+core.RUNS, core.STRUCK, core.TIMEOUT, core.SIGNAL, core.CLOSED = 1, 2, 3, 4, 5
+local RUNS, STRUCK, TIMEOUT = core.RUNS, core.STRUCK, core.TIMEOUT
+
+-- Errors that happen, as values.
+local error_type = {
+    __tostring = function(err) return err.message end,
+    __newindex = function() error("error values cannot be changed", 2) end,
+}
+
+function core.new_error(category, code, message)
+    return setmetatable({ code = code, category = category, message = message }, error_type)
+end
+
+core.interrupted = core.new_error("fiber", "interrupted", "the fiber was interrupted")
+core.timed_out = core.new_error("fiber", "timed_out", "the time is over")
+
+-- Queues: circular lists, whose head is any table with `next` and `prev`. A node that stands in none has `next` = false.
+local function push(queue, node)
+    local last = queue.prev
+    node.prev, node.next = last, queue
+    last.next, queue.prev = node, node
+end
+
+local function remove(node)
+    local before, after = node.prev, node.next
+    before.next, after.prev = after, before
+    node.next, node.prev = false, false
+end
+
+function core.queue(head)
+    head.next, head.prev = head, head
+    return head
+end
+
+core.push, core.remove = push, remove
+
+local ready = core.queue {}
+core.ready = ready
+
+function core.new_fiber(co)
+    return {
+        co = co, next = false, prev = false, tnext = false, tprev = false, level = false, tick = false,
+        -- Why it runs, false while it waits.
+        why = RUNS,
+        -- What is to be raised at its interruption points, false for nothing.
+        interrupted = false,
+        -- How often its interruption is disabled.
+        shield = 0,
+        -- Cleanup handlers: {n, floor, [1..n]}, false before the first.
+        cleanups = false,
+        -- Of a spawned fiber: what `join` needs. Of an event's fiber that has waited: the event's number.
+        task = false,
+        extra = false,
+        -- The innermost coroutine in which it runs, where that is not its own: {co, cleanups}.
+        inner = false,
+        -- Its event has left something in it.
+        used = false,
+        -- Its place in `core.all`, 0 where it has none.
+        index = 0,
+    }
+end
+
+function core.extra(fiber)
+    local extra = fiber.extra
+    if not extra then
+        extra = {
+            held = 0, forbidden = 0, disabled = 0, id = false, locals = false, nodes = false, chosen = false,
+            value = nil,
+        }
+        fiber.extra, fiber.used = extra, true
+    end
+    return extra
+end
+
+-- Stands for everything that runs outside of fibers: the loading of the service.
+local root = core.new_fiber(nil)
+local current = root
+core.root = root
+
+function core.current() return current end
+function core.set_current(fiber) current = fiber end
+
+function core.enlist(fiber)
+    if fiber.index == 0 then
+        local count = core.count + 1
+        core.all[count] = fiber
+        core.count, fiber.index = count, count
+    end
+end
+
+function core.strike_off(fiber)
+    local index = fiber.index
+    if index > 0 then
+        local all, count = core.all, core.count
+        local last = all[count]
+        all[index], last.index = last, index
+        all[count], core.count, fiber.index = nil, count - 1, 0
+    end
+end
+
+-- The name by which messages call a fiber.
+local ids = 0
+function core.id(fiber)
+    local task = fiber.task
+    if type(task) == "table" then return task.id end
+    local extra = core.extra(fiber)
+    if not extra.id then
+        ids = ids + 1
+        extra.id = ids
+    end
+    return extra.id
+end
+
+function core.next_id()
+    ids = ids + 1
+    return ids
+end
+
+-- Lets a fiber that waits go on. It leaves whatever it waits for.
+local function wake(fiber, why)
+    if fiber.next then remove(fiber) end
+    if fiber.tnext then core.disarm(fiber) end
+    local extra = fiber.extra
+    if extra and extra.nodes then
+        for _, node in ipairs(extra.nodes) do
+            if node.next then remove(node) end
+        end
+        extra.nodes = false
+    end
+    fiber.why = why
+    if ready.next == ready then host.stir() end
+    push(ready, fiber)
+end
+core.wake = wake
+
+-- Wakes the fiber of a queue's first node, and takes that node out. Returns it, nil where the queue is empty.
+function core.wake_first(queue, why)
+    local node = queue.next
+    if node == queue then return nil end
+    local fiber = node.owner
+    if fiber then
+        remove(node)
+        fiber.extra.chosen = node
+        wake(fiber, why)
+    else
+        wake(node, why)
+    end
+    return node
+end
+
+-- The part of a mistake's position that the user can do something about.
+local function mistake(name, text, level)
+    error(name .. ": " .. text, (level or 1) + 2)
+end
+core.mistake = mistake
+
+-- The beginning of every function that waits: refuses where waiting is impossible, and is an interruption point. `level`
+-- counts the frames between it and the user's call.
+function core.enter(name, level)
+    local fiber = current
+    if fiber == root then
+        mistake(name, "can only be called in a fiber: in a handler, in run() or in what they spawn", (level or 1) + 1)
+    end
+    if running() ~= (fiber.inner or fiber).co or not isyieldable() then
+        mistake(name, "cannot wait here: a C function is on the way to the scheduler "
+            .. "(attempt to yield across C-call boundary)", (level or 1) + 1)
+    end
+    local extra = fiber.extra
+    if extra and extra.forbidden > 0 then
+        mistake(name, "waiting is forbidden here (this_fiber.forbid_suspend)", (level or 1) + 1)
+    end
+    if fiber.interrupted and fiber.shield == 0 then error(fiber.interrupted, 0) end
+    return fiber
+end
+
+-- Lets others run until this fiber is woken, and tells why it was. The caller has put it where that can happen.
+local function suspend(fiber)
+    fiber.why = false
+    if raw_yield(WAIT) ~= TOKEN then
+        -- A C function that was given our coroutine has resumed it.
+        if fiber.why == false then wake(fiber, RUNS) end
+        if fiber.next then remove(fiber) end
+        error("a fiber that waits was resumed by something else than the scheduler", 0)
+    end
+    return fiber.why
+end
+core.suspend = suspend
+
+-- The same, for waits that an interruption ends: raises it.
+function core.wait(fiber)
+    local why = suspend(fiber)
+    if why == STRUCK then error(fiber.interrupted, 0) end
+    return why
+end
+
+-- Makes `err` the thing that the fiber's interruption points raise, and ends its present wait by it.
+function core.strike(fiber, err)
+    fiber.interrupted, fiber.used = err, true
+    if fiber.why == false and fiber.shield == 0 then wake(fiber, STRUCK) end
+end
+
+-- Checks of arguments. Numbers in strings are none.
+function core.number(value, name, index, what, level)
+    if type(value) ~= "number" then
+        mistake(name, format("argument %d (%s) must be a number, got %s", index, what, type(value)),
+            (level or 1) + 1)
+    end
+    return value
+end
+
+function core.seconds(value, name, index, level)
+    level = (level or 1) + 1
+    core.number(value, name, index, "seconds", level)
+    if not (value >= 0 and value <= 1e9) then
+        mistake(name, format("argument %d (seconds) must be from 0 to 1e9, got %s", index, tostring(value)),
+            level)
+    end
+    return value
+end
+
+function core.whole(value, name, index, what, least, level)
+    level = (level or 1) + 1
+    core.number(value, name, index, what, level)
+    if not (value >= least and value <= 2 ^ 53 and floor(value) == value) then
+        mistake(name, format("argument %d (%s) must be a whole number from %d, got %s", index, what, least,
+            tostring(value)), level)
+    end
+    return value
+end
+
+function core.callable(value, name, index, level)
+    if type(value) ~= "function" then
+        mistake(name, format("argument %d must be a function, got %s", index, type(value)), (level or 1) + 1)
+    end
+    return value
+end
+
+-- Checks the object before the colon.
+function core.self(value, class, name, level)
+    if getmetatable(value) ~= class then
+        mistake(name, "must be called with a colon, on what new() has made", (level or 1) + 1)
+    end
+    return value
+end
+
+-- A class of objects: `methods` are found by colon, and the metatable is out of reach.
+function core.class(methods)
+    local class = { __index = methods }
+    return class
+end
+
+-- The text of an error value.
+local function describe(err)
+    local kind = type(err)
+    if kind == "string" then
+        return (err:gsub("^lapps/fiber/events:%d+: attempt to call local 'handler' %((.-)%)$",
+            "the handler is %1, not a function any more"))
+    end
+    if kind == "number" then return tostring(err) end
+    local meta = debug.getmetatable(err)
+    if meta and type(meta) == "table" and meta.__tostring then
+        local ok, text = core.raw.pcall(tostring, err)
+        if ok and type(text) == "string" then return text end
+    end
+    return "the error value is a " .. kind .. ", not a text"
+end
+core.describe = describe
+
+-- A traceback without the lines of this library, which tell nobody anything. Of the coroutine's topmost function LuaJIT
+-- does not know the line any more when an error has ended it; the error does.
+local function tidy(text, err)
+    text = text:gsub("^\n", ""):gsub("\n\tlapps/fiber[^\n]*", ""):gsub("\n\t%[C%]: in function '[raw_]*yield'", "")
+    text = text:gsub("\n\t%[C%]: in function '[raw_]*resume'", ""):gsub("\n\t%[C%]: in %?$", "")
+    local source, line
+    if type(err) == "string" then source, line = err:match("^([^\n]-):(%d+): ") end
+    if line then
+        local first, rest = text:match("^(stack traceback:\n\t[^\n]-)(: in .*)$")
+        if first and first:sub(-#source) == source then text = first .. ":" .. line .. rest end
+    end
+    return text:find("\n", 1, true) and text or ""
+end
+
+function core.traceback(co, err)
+    return tidy(raw_traceback(co), err)
+end
+
+-- Where an error that passes through scopes was raised first. Raising it again would lose that.
+local origin = { value = nil, text = nil }
+
+function core.remember(err)
+    if getmetatable(err) ~= error_type and not rawequal(origin.value, err) then
+        origin.value, origin.text = err, tidy(raw_traceback("", 2))
+    end
+    return err
+end
+
+function core.keep_origin(err, text)
+    origin.value, origin.text = err, text
+end
+
+function core.forget_origin()
+    origin.value, origin.text = nil, nil
+end
+
+-- The traceback of an error that has ended a coroutine.
+function core.where(err, co)
+    if err ~= nil and rawequal(origin.value, err) then
+        local text = origin.text
+        core.forget_origin()
+        return text
+    end
+    return core.traceback(co, err)
+end
+
+return core

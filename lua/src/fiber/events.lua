@@ -1,0 +1,270 @@
+-- Events of the host on pooled coroutines, and the scheduler's turn.
+local core = ...
+
+local concat, error, ipairs, type, unpack = table.concat, error, ipairs, type, unpack
+local raw, host = core.raw, core.host
+local raw_create, raw_resume, raw_yield, raw_status = raw.create, raw.resume, raw.yield, raw.status
+local set_current, root, ready = core.set_current, core.root, core.ready
+local WAIT, IDLE, TOKEN = host.wait, host.idle, core.TOKEN
+local take = host.take
+
+-- Coroutines that may wait for an event.
+local MOST_POOLED = 256
+local pool, pooled = {}, 0
+-- The one whose coroutine the host has.
+local idle
+
+-- Ends what an event has left in its fiber, whose coroutine then takes the next event.
+local function settle(fiber)
+    local cleanups = fiber.cleanups
+    if cleanups and cleanups.n > 0 then
+        cleanups.floor = 0
+        local ok, err = core.clean(cleanups, 0, true)
+        if not ok then error(err, 0) end
+    end
+    local extra = fiber.extra
+    if extra and extra.held > 0 then
+        -- Its coroutine is not used again: no other event may be taken for the owner.
+        extra.held = 0
+        error("the handler ended while it held a mutex; who waits for that waits for ever", 0)
+    end
+    fiber.interrupted, fiber.shield, fiber.cleanups, fiber.extra, fiber.used = false, 0, false, false, false
+end
+
+-- The dispatch loop: what every event's coroutine runs. The host resumes it once per event.
+local function dispatch(fiber)
+    local returned
+    while true do
+        local handler, a, b, c = take(raw_yield(IDLE, returned))
+        set_current(fiber)
+        -- Handlers see as many arguments as they are given.
+        if b then
+            returned = handler(a, b, c)
+        elseif a then
+            returned = handler(a)
+        else
+            returned = handler()
+        end
+        if fiber.used then settle(fiber) end
+    end
+end
+if jit then jit.off(dispatch) end
+
+local function new_idle()
+    if pooled > 0 then
+        local fiber = pool[pooled]
+        pool[pooled], pooled = nil, pooled - 1
+        return fiber
+    end
+    local co = raw_create(dispatch)
+    local fiber = core.new_fiber(co)
+    raw_resume(co, fiber)
+    return fiber
+end
+
+function core.is_pooled(co)
+    if idle and idle.co == co then return true end
+    for n = 1, pooled do
+        if pool[n].co == co then return true end
+    end
+    return false
+end
+
+-- The coroutine for the next event.
+function core.idle()
+    if not idle or not idle.co then idle = new_idle() end
+    return idle.co
+end
+
+-- The handler of event `number` waits: the coroutine is its own from now on. Returns another for the next event.
+function core.adopt(number)
+    set_current(root)
+    local fiber = idle
+    if fiber then
+        fiber.task = number
+        core.enlist(fiber)
+        idle = nil
+    end
+    return core.idle()
+end
+
+-- What a fiber whose body has failed still has to do runs on a coroutine of its own.
+local function last_rites(fiber, err, traceback)
+    local cleanups = fiber.cleanups
+    if not cleanups or cleanups.n == 0 then return false end
+    core.enlist(fiber)
+    fiber.inner, cleanups.floor = false, 0
+    local task = fiber.task
+    fiber.co = raw_create(function()
+        core.clean(cleanups, 0, false, err)
+        if type(task) == "table" then return core.ended(fiber, false, err, traceback) end
+        core.strike_off(fiber)
+        core.check_held(fiber)
+        fiber.co = false
+        if task then host.failed(task, core.describe(err), traceback) end
+    end)
+    -- It counts as begun: arguments are for bodies.
+    fiber.why = false
+    core.wake(fiber, core.RUNS)
+    return true
+end
+
+local YIELDED = "a C function has yielded out of the fiber; only functions of this server can wait"
+
+function core.fibers() return core.count end
+
+-- There was no memory for the handler of an event that has not waited: lets go of what its coroutine holds.
+function core.release()
+    if idle then idle.co = false end
+end
+
+-- The handler of an event that has not waited failed. Returns the error's text and where it was raised.
+function core.event_failed(err, yielded)
+    if yielded then err = YIELDED end
+    set_current(root)
+    local fiber = idle
+    idle = nil
+    local text, traceback = core.describe(err), fiber.co and core.where(err, fiber.co) or ""
+    fiber.task = false
+    if not last_rites(fiber, err, traceback) then core.check_held(fiber) end
+    return text, traceback
+end
+
+local function recycle(fiber)
+    fiber.task = false
+    core.strike_off(fiber)
+    if pooled >= MOST_POOLED then
+        fiber.co = false
+        return
+    end
+    pooled = pooled + 1
+    pool[pooled] = fiber
+end
+
+-- What came out of a fiber that has run.
+local function after(fiber, ok, mark, ...)
+    if ok and mark == WAIT then return end
+    local task, co = fiber.task, fiber.co
+    if co == false then return end
+    local spawned = type(task) == "table"
+    if ok and mark == IDLE and not spawned then
+        recycle(fiber)
+        return host.done(task, ...)
+    end
+    local err = mark
+    if ok then
+        if raw_status(co) == "dead" then
+            local cleanups = fiber.cleanups
+            if not cleanups or cleanups.n == 0 then
+                local count = raw.select("#", mark, ...)
+                if count == 1 and mark == nil then count = 0 end
+                return core.ended(fiber, true, count > 0 and { n = count, mark, ... })
+            end
+            local results = { n = raw.select("#", mark, ...), mark, ... }
+            fiber.inner, cleanups.floor = false, 0
+            fiber.co = raw_create(function()
+                local fine, failure = core.clean(cleanups, 0, true)
+                if fine then return core.ended(fiber, true, results) end
+                return core.ended(fiber, false, failure, "")
+            end)
+            fiber.why = false
+            return core.wake(fiber, core.RUNS)
+        end
+        err = YIELDED
+    end
+    local traceback = core.where(err, fiber.inner and fiber.inner.co or co)
+    if last_rites(fiber, err, traceback) then return end
+    if spawned then return core.ended(fiber, false, err, traceback) end
+    core.strike_off(fiber)
+    core.check_held(fiber)
+    fiber.co = false
+    host.failed(task, core.describe(err), traceback)
+end
+
+local function step(fiber)
+    set_current(fiber)
+    local task = fiber.task
+    if type(task) == "table" then
+        local args = task.args
+        if args ~= nil then
+            -- Its first step.
+            task.args = nil
+            if args then return after(fiber, raw_resume(fiber.co, unpack(args, 1, args.n))) end
+            return after(fiber, raw_resume(fiber.co))
+        end
+    end
+    return after(fiber, raw_resume(fiber.co, TOKEN))
+end
+
+-- Lets the timers fire that are due, and the fibers run that are ready then: each once, and at most `most`. Returns the
+-- tick at which to come again, nil if there is none, and whether there are more to run now.
+function core.turn(most)
+    core.advance(host.now())
+    local last = ready.prev
+    if last ~= ready then
+        local fiber
+        repeat
+            fiber = ready.next
+            core.remove(fiber)
+            most = most - 1
+            step(fiber)
+        until fiber == last or most == 0 or ready.next == ready
+        set_current(root)
+    end
+    local tick, more = core.next_tick(), ready.next ~= ready
+    if core.watches_deadlock and not tick and not more and core.count > 0 then
+        core.watches_deadlock = false
+        host.report(core.deadlock())
+    end
+    return tick, more
+end
+
+-- Interrupts every fiber and takes out the timers that would start more.
+function core.wind_down()
+    core.winding_down = true
+    core.watches_deadlock = false
+    for _, node in ipairs(core.timers()) do
+        if node.background then core.disarm(node) end
+    end
+    for n = 1, core.count do
+        local fiber = core.all[n]
+        if fiber.interrupted ~= core.interrupted then core.strike(fiber, core.interrupted) end
+    end
+end
+
+-- All fibers that wait, and where; nil if none does.
+function core.deadlock()
+    local lines = {}
+    for n = 1, core.count do
+        local fiber = core.all[n]
+        if fiber.why == false then
+            local inner = fiber.inner
+            lines[#lines + 1] = "fiber " .. core.id(fiber) .. " waits\n"
+                .. core.traceback(inner and inner.co or fiber.co)
+        end
+    end
+    if #lines == 0 then return nil end
+    return "deadlock: " .. #lines .. (#lines == 1 and " fiber waits" or " fibers wait")
+        .. " for what can never come\n" .. concat(lines, "\n")
+end
+
+-- The main fiber of a standalone service.
+function core.start_main()
+    local init, run = core.service.init, core.service.run
+    local fiber = core.spawn(function()
+        init()
+        host.init_done()
+        core.watches_deadlock = true
+        run()
+    end)
+    core.main_task = fiber.task
+end
+
+function core.main_ended(ok, err, traceback)
+    core.watches_deadlock = false
+    if ok or err == core.interrupted then
+        host.main_ended(true)
+    else
+        host.main_ended(false, core.describe(err), traceback or "")
+    end
+end

@@ -1,0 +1,217 @@
+//! The door: the one place through which Lua's side and ours see each other.
+
+use std::any::Any;
+use std::ffi::c_void;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+
+use mlua::ffi;
+use mlua::{Function, LightUserData, Lua, Table};
+
+use super::Returned;
+use super::functions;
+use crate::port::{ConnId, Port};
+
+/// The place where Lua's side finds what it may reach of the world: a [`Port`] while it is called, else nothing.
+///
+/// It must live longer than the Lua state whose functions know its address.
+pub(crate) struct Door(pub(super) NonNull<Doorway>);
+
+/// What is in a door.
+pub(super) struct Doorway {
+    /// `Some` only while Lua is called with a port.
+    pub(super) port: Option<NonNull<dyn Port>>,
+    /// Which handler is to be called, and what it gets; the latter is empty outside of an event's call.
+    pub(super) handler: Handler,
+    pub(super) args: Args<'static>,
+    /// Text of a panic in the port since the call began.
+    pub(super) panic: Option<String>,
+    /// What Lua's side has to say.
+    pub(super) notes: Vec<Note>,
+    /// A fiber has become ready, or a timer was set: the scheduler wants a turn.
+    pub(super) stirred: bool,
+    /// Connection objects that exist.
+    pub(super) conns: usize,
+    /// Events wait, so it matters which connections the service closes.
+    pub(super) notes_closed: bool,
+    /// Connections that the service has closed since that was last asked.
+    pub(super) closed: Vec<ConnId>,
+}
+
+/// What a handler is called with.
+#[derive(Clone, Copy)]
+pub(crate) enum Args<'a> {
+    /// `()`
+    None,
+    /// `(handler)`
+    Conn(ConnId),
+    /// `(handler, opcode, message)`
+    Message(ConnId, u8, &'a [u8]),
+}
+
+/// The functions of a reactive service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Handler {
+    Start,
+    Message,
+    Disconnect,
+    Shutdown,
+    Open,
+}
+
+impl Handler {
+    /// Those that every reactive service must have.
+    pub(crate) const REQUIRED: [Handler; 4] =
+        [Handler::Start, Handler::Message, Handler::Disconnect, Handler::Shutdown];
+    /// In the order of their numbers.
+    pub(super) const ALL: [Handler; 5] =
+        [Handler::Start, Handler::Message, Handler::Disconnect, Handler::Shutdown, Handler::Open];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Handler::Start => "onStart",
+            Handler::Message => "onMessage",
+            Handler::Disconnect => "onDisconnect",
+            Handler::Shutdown => "onShutdown",
+            Handler::Open => "onOpen",
+        }
+    }
+}
+
+/// What the scheduler's side has to tell, in the order in which it happened.
+#[derive(Debug)]
+pub(crate) enum Note {
+    /// The handler of an event that has waited has returned.
+    Done { event: u32, returned: Returned },
+    /// It has failed.
+    Failed { event: u32, message: String, traceback: String },
+    /// For the log.
+    Report(String),
+    /// `init` of a standalone service has returned.
+    InitDone,
+    /// The main fiber has ended; with the error's text and traceback if it failed.
+    MainEnded(Result<(), (String, String)>),
+}
+
+impl Door {
+    pub(crate) fn new() -> Door {
+        let doorway = Doorway {
+            port: None,
+            handler: Handler::Start,
+            args: Args::None,
+            panic: None,
+            notes: Vec::new(),
+            stirred: false,
+            conns: 0,
+            notes_closed: false,
+            closed: Vec::new(),
+        };
+        Door(NonNull::from(Box::leak(Box::new(doorway))))
+    }
+
+    /// The function `ws:send`.
+    pub(crate) fn ws_send(&self, lua: &Lua) -> mlua::Result<Function> {
+        self.function(lua, functions::ws_send)
+    }
+
+    /// The function `ws:close`.
+    pub(crate) fn ws_close(&self, lua: &Lua) -> mlua::Result<Function> {
+        self.function(lua, functions::ws_close)
+    }
+
+    /// What the scheduler may call of ours, with the two marks by which its coroutines say why they yield.
+    pub(crate) fn host(&self, lua: &Lua) -> mlua::Result<Table> {
+        let host = lua.create_table()?;
+        for (name, function) in functions::HOST {
+            host.set(*name, self.function(lua, *function)?)?;
+        }
+        host.set("idle", LightUserData(self.idle_mark()))?;
+        host.set("wait", LightUserData(self.wait_mark()))?;
+        Ok(host)
+    }
+
+    /// The function by which the dispatch loop takes the event that lies in the door: the handler, as it stands in
+    /// `service` at that moment, and its arguments.
+    pub(crate) fn take(&self, lua: &Lua, service: &Table) -> mlua::Result<Function> {
+        let doorway = self.0.as_ptr();
+        let names: Vec<&str> = Handler::ALL.iter().map(|handler| handler.name()).collect();
+        // SAFETY: runs protected, captures nothing that has a destructor and is dropped there, and leaves one function.
+        unsafe {
+            lua.exec_raw((service, mlua::Variadic::from_iter(names)), |state| {
+                let values = ffi::lua_gettop(state);
+                ffi::lua_pushlightuserdata(state, doorway.cast());
+                ffi::lua_insert(state, 1);
+                ffi::lua_pushcclosure(state, functions::take, values + 1);
+            })
+        }
+    }
+
+    /// What a coroutine of the pool yields when it has no event.
+    pub(super) fn idle_mark(&self) -> *mut c_void {
+        self.0.as_ptr().cast()
+    }
+
+    /// What a fiber yields that waits.
+    pub(super) fn wait_mark(&self) -> *mut c_void {
+        self.idle_mark().wrapping_byte_add(1)
+    }
+
+    /// A Lua function that finds this door in its first upvalue.
+    fn function(&self, lua: &Lua, function: ffi::lua_CFunction) -> mlua::Result<Function> {
+        let doorway = self.0.as_ptr();
+        // SAFETY: runs protected, captures nothing that has a destructor, and leaves one function on the stack.
+        unsafe {
+            lua.exec_raw((), |state| {
+                ffi::lua_pushlightuserdata(state, doorway.cast());
+                ffi::lua_pushcclosure(state, function, 1);
+            })
+        }
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        // SAFETY: made from a box in `new` and freed only here. The Lua state is closed by now: see `Instance`.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
+impl Doorway {
+    /// Asks the port for something. `None`: it has panicked, now or earlier in this call.
+    pub(super) fn ask<R>(&mut self, ask: impl FnOnce(Option<&mut dyn Port>) -> R) -> Option<R> {
+        if self.panic.is_some() {
+            return None;
+        }
+        // SAFETY: the port's address is in the door only while it is borrowed for the call that is going on, and a port
+        // does not call back into Lua, so this is its only use.
+        let port = self.port.map(|mut port| unsafe { port.as_mut() });
+        match catch_unwind(AssertUnwindSafe(|| ask(port))) {
+            Ok(result) => Some(result),
+            Err(panic) => {
+                self.panic = Some(panic_text(&*panic));
+                None
+            }
+        }
+    }
+
+    /// Puts the port in.
+    ///
+    /// # Safety
+    /// The caller sets `port` to `None` before the borrow ends, and nothing in between unwinds.
+    pub(super) unsafe fn admit(&mut self, port: &mut dyn Port) {
+        // SAFETY: this extends the borrow in the type only, as promised.
+        self.port =
+            Some(unsafe { mem::transmute::<NonNull<dyn Port + '_>, NonNull<dyn Port>>(NonNull::from(port)) });
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "no text".to_owned()
+    }
+}

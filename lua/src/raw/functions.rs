@@ -1,0 +1,331 @@
+//! The functions of ours that Lua calls.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use mlua::ffi::{self, lua_State};
+
+use super::door::{Args, Doorway, Note};
+use super::{bytes, returned, text};
+use crate::commands;
+use crate::port::{ConnId, Port};
+
+/// What only the scheduler calls, by name. It knows what it passes: types are not checked.
+pub(super) const HOST: &[(&str, ffi::lua_CFunction)] = &[
+    ("stir", stir),
+    ("now", now),
+    ("epoch", epoch),
+    ("serves", serves),
+    ("stopping", stopping),
+    ("conns", conns),
+    ("done", done),
+    ("failed", failed),
+    ("report", report),
+    ("init_done", init_done),
+    ("main_ended", main_ended),
+];
+
+/// The door behind a function made by [`super::Door`].
+///
+/// # Safety
+/// Called from such a function, with the state it was given, and used only until that function returns.
+unsafe fn doorway<'a>(state: *mut lua_State) -> &'a mut Doorway {
+    // SAFETY: the first upvalue of those functions is the door's address. Whoever has called Lua does not look into the
+    // door meanwhile, and none of these functions calls another.
+    unsafe { &mut *ffi::lua_touserdata(state, ffi::lua_upvalueindex(1)).cast() }
+}
+
+/// Looks the handler up in the service's table and returns it with the arguments that lie in the door.
+///
+/// The look-up is done anew each time, so that a service may exchange its handlers while it runs.
+/// Upvalues: door, service table, the handlers' names.
+pub(super) unsafe extern "C-unwind" fn take(state: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this in the coroutine that `Instance::call` resumes, where the door has been filled and the
+    // payload is borrowed. Nothing here has a destructor. A C function has room for 20 values.
+    unsafe {
+        let doorway = doorway(state);
+        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(3 + doorway.handler as c_int));
+        ffi::lua_gettable_(state, ffi::lua_upvalueindex(2));
+        match doorway.args {
+            Args::None => 1,
+            Args::Conn(conn) => {
+                ffi::lua_pushnumber(state, conn.as_number());
+                2
+            }
+            Args::Message(conn, opcode, payload) => {
+                ffi::lua_pushnumber(state, conn.as_number());
+                ffi::lua_pushinteger(state, opcode.into());
+                ffi::lua_pushlstring_(state, payload.as_ptr().cast::<c_char>(), payload.len());
+                4
+            }
+        }
+    }
+}
+
+/// `stir()`: the scheduler wants a turn.
+unsafe extern "C-unwind" fn stir(state: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this with the door as upvalue.
+    unsafe { doorway(state) }.stirred = true;
+    0
+}
+
+/// `now()`: milliseconds on the port's clock.
+unsafe extern "C-unwind" fn now(state: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this with the door as upvalue. Only a number is alive where it can raise.
+    unsafe {
+        match doorway(state).ask(|port| port.map(|port| port.now().as_secs_f64() * 1000.0)) {
+            Some(Some(milliseconds)) => {
+                ffi::lua_pushnumber(state, milliseconds);
+                1
+            }
+            Some(None) => raise(
+                state,
+                c"no timer can be set while the service's file is loaded; do it in onStart() or init()",
+            ),
+            None => raise(state, FAILED),
+        }
+    }
+}
+
+/// `epoch()`: whole milliseconds since 1970.
+unsafe extern "C-unwind" fn epoch(state: *mut lua_State) -> c_int {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // SAFETY: a C function has room for 20 values.
+    unsafe { ffi::lua_pushnumber(state, since.as_millis() as f64) };
+    1
+}
+
+/// `serves(handler)`: is this an open connection of this instance?
+unsafe extern "C-unwind" fn serves(state: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this with the door as upvalue and a number.
+    unsafe {
+        let conn = ConnId::from_number(ffi::lua_tonumber(state, 1));
+        let serves = doorway(state).ask(|port| match (port, conn) {
+            (Some(port), Some(conn)) => port.serves(conn),
+            _ => false,
+        });
+        ffi::lua_pushboolean(state, (serves == Some(true)).into());
+        1
+    }
+}
+
+/// `stopping()`: does the server stop?
+unsafe extern "C-unwind" fn stopping(state: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this with the door as upvalue.
+    unsafe {
+        let stopping = doorway(state).ask(|port| port.is_some_and(|port| port.is_stopping()));
+        ffi::lua_pushboolean(state, (stopping == Some(true)).into());
+        1
+    }
+}
+
+/// `conns(change)`: so many more connection objects.
+unsafe extern "C-unwind" fn conns(state: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this with the door as upvalue and a number.
+    unsafe {
+        let change = ffi::lua_tointeger(state, 1);
+        let doorway = doorway(state);
+        doorway.conns = doorway.conns.saturating_add_signed(change as isize);
+        0
+    }
+}
+
+/// `done(event, returned)`: the handler of an event that has waited has returned.
+unsafe extern "C-unwind" fn done(state: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this with the door as upvalue and a number.
+    unsafe {
+        let event = ffi::lua_tointeger(state, 1) as u32;
+        doorway(state).notes.push(Note::Done { event, returned: returned(state, 2) });
+        0
+    }
+}
+
+/// `failed(event, message, traceback)`: it has failed.
+unsafe extern "C-unwind" fn failed(state: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this with the door as upvalue, a number and two strings. Nothing here raises.
+    unsafe {
+        let event = ffi::lua_tointeger(state, 1) as u32;
+        let note = Note::Failed { event, message: text(state, 2), traceback: text(state, 3) };
+        doorway(state).notes.push(note);
+        0
+    }
+}
+
+/// `report(text)`: for the log.
+unsafe extern "C-unwind" fn report(state: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this with the door as upvalue and a string. Nothing here raises.
+    unsafe {
+        doorway(state).notes.push(Note::Report(text(state, 1)));
+        0
+    }
+}
+
+/// `init_done()`
+unsafe extern "C-unwind" fn init_done(state: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this with the door as upvalue.
+    unsafe { doorway(state) }.notes.push(Note::InitDone);
+    0
+}
+
+/// `main_ended(ok, message, traceback)`
+unsafe extern "C-unwind" fn main_ended(state: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this with the door as upvalue, a boolean and, if that is false, two strings. Nothing raises.
+    unsafe {
+        let result = match ffi::lua_toboolean(state, 1) {
+            0 => Err((text(state, 2), text(state, 3))),
+            _ => Ok(()),
+        };
+        doorway(state).notes.push(Note::MainEnded(result));
+        0
+    }
+}
+
+const FAILED: &CStr = c"the server failed to carry out this command";
+
+/// `ws:send(handler, opcode, message)`
+pub(super) unsafe extern "C-unwind" fn ws_send(state: *mut lua_State) -> c_int {
+    const NAME: &CStr = c"ws:send";
+    // SAFETY: Lua calls this with the door as upvalue. Only numbers and a borrowed slice are alive where it can raise;
+    // the slice is on the stack as long as the call lasts.
+    unsafe {
+        check_self(state, c"ws:send must be called with a colon: ws:send(handler, opcode, message)");
+        let conn = number(state, NAME, 1, c"handler");
+        let opcode = number(state, NAME, 2, c"opcode");
+        let message = string(state, NAME, 3, c"message");
+        answer(state, |port| commands::send(port, conn, opcode, message))
+    }
+}
+
+/// `ws:close(handler, code[, reason])`
+pub(super) unsafe extern "C-unwind" fn ws_close(state: *mut lua_State) -> c_int {
+    const NAME: &CStr = c"ws:close";
+    // SAFETY: as in `ws_send`.
+    unsafe {
+        check_self(state, c"ws:close must be called with a colon: ws:close(handler, code[, reason])");
+        let conn = number(state, NAME, 1, c"handler");
+        let code = number(state, NAME, 2, c"code");
+        let reason = match ffi::lua_isnoneornil(state, 4) {
+            0 => string(state, NAME, 3, c"reason"),
+            _ => &[],
+        };
+        let answered = answer(state, |port| commands::close(port, conn, code, reason));
+        let doorway = doorway(state);
+        if answered == 1
+            && doorway.notes_closed
+            && let Some(conn) = ConnId::from_number(conn)
+        {
+            doorway.closed.push(conn);
+        }
+        answered
+    }
+}
+
+/// Runs `command` with the port, if there is one now, and pushes `true` or `false, message`.
+///
+/// # Safety
+/// Called from a function that has the door as upvalue, with the state it was given; `command` owns nothing.
+unsafe fn answer(
+    state: *mut lua_State,
+    command: impl FnOnce(Option<&mut dyn Port>) -> Result<(), &'static str>,
+) -> c_int {
+    // SAFETY: as promised. The result is plain data by the time anything can raise.
+    unsafe {
+        match doorway(state).ask(command) {
+            Some(Ok(())) => {
+                ffi::lua_pushboolean(state, 1);
+                1
+            }
+            Some(Err(message)) => {
+                ffi::lua_pushboolean(state, 0);
+                ffi::lua_pushlstring_(state, message.as_ptr().cast::<c_char>(), message.len());
+                2
+            }
+            None => raise(state, FAILED),
+        }
+    }
+}
+
+/// The methods' first argument is the table `ws`, which is forgotten where a dot stands for the colon.
+///
+/// # Safety
+/// Called where an error may be raised.
+unsafe fn check_self(state: *mut lua_State, complaint: &'static CStr) {
+    // SAFETY: as promised.
+    unsafe {
+        if ffi::lua_type(state, 1) != ffi::LUA_TTABLE {
+            raise(state, complaint);
+        }
+    }
+}
+
+/// Argument `index` (without `self`) as a number; a numeric string is none.
+///
+/// # Safety
+/// Called where an error may be raised.
+unsafe fn number(state: *mut lua_State, function: &'static CStr, index: c_int, name: &'static CStr) -> f64 {
+    // SAFETY: as promised.
+    unsafe {
+        if ffi::lua_type(state, index + 1) != ffi::LUA_TNUMBER {
+            wrong_type(state, function, index, name, c"number");
+        }
+        ffi::lua_tonumber(state, index + 1)
+    }
+}
+
+/// Argument `index` (without `self`) as a string; a number is turned into one, as Lua's own functions do.
+///
+/// # Safety
+/// Called where an error may be raised; the bytes are used only until the function returns to Lua.
+unsafe fn string<'a>(
+    state: *mut lua_State,
+    function: &'static CStr,
+    index: c_int,
+    name: &'static CStr,
+) -> &'a [u8] {
+    // SAFETY: as promised.
+    unsafe {
+        if ffi::lua_isstring(state, index + 1) == 0 {
+            wrong_type(state, function, index, name, c"string");
+        }
+        bytes(state, index + 1)
+    }
+}
+
+/// # Safety
+/// Called where an error may be raised.
+unsafe fn wrong_type(
+    state: *mut lua_State,
+    function: &'static CStr,
+    index: c_int,
+    name: &'static CStr,
+    expected: &'static CStr,
+) -> ! {
+    // SAFETY: as promised; the formats take what they are given.
+    unsafe {
+        let given = ffi::luaL_typename(state, index + 1);
+        ffi::luaL_where(state, 1);
+        ffi::lua_pushfstring(
+            state,
+            c"%s: argument %d (%s) must be a %s, got %s".as_ptr(),
+            function.as_ptr(),
+            index,
+            name.as_ptr(),
+            expected.as_ptr(),
+            given,
+        );
+        ffi::lua_concat(state, 2);
+        ffi::lua_error(state)
+    }
+}
+
+/// # Safety
+/// Called where an error may be raised.
+unsafe fn raise(state: *mut lua_State, message: &'static CStr) -> ! {
+    // SAFETY: as promised.
+    unsafe {
+        ffi::luaL_where(state, 1);
+        ffi::lua_pushstring_(state, message.as_ptr());
+        ffi::lua_concat(state, 2);
+        ffi::lua_error(state)
+    }
+}

@@ -1,0 +1,481 @@
+//! A loaded service: its events on the pooled coroutines, and its scheduler's turns.
+
+use std::ffi::c_int;
+use std::time::Duration;
+use std::{fmt, mem, ptr};
+
+use mlua::ffi::{self, lua_State};
+use mlua::{Function, Lua, Table};
+
+use super::door::{Args, Door, Doorway, Handler, Note};
+use super::{Returned, returned, text};
+use crate::error::FailureKind;
+use crate::pace::Pace;
+use crate::port::{ConnId, Port};
+
+/// Fibers that run in one turn.
+const FIBERS_PER_TURN: c_int = 1024;
+
+/// A loaded service, ready to be called.
+pub(crate) struct Instance {
+    /// Closed before the door goes: finalizers may still call the functions that know it. (Fields drop in order.)
+    lua: Lua,
+    door: Door,
+    /// The main thread of `lua`.
+    state: *mut lua_State,
+    /// Stack index of the scheduler's functions, in the order of [`Entry::ALL`]; behind them the idle coroutine.
+    base: c_int,
+    /// The coroutine that takes the next event; null only when there was no memory for one.
+    idle: *mut lua_State,
+    /// More fibers want to run than one turn lets run.
+    unfinished: bool,
+    /// When the next timer is due, in milliseconds of the port's clock.
+    tick: Option<u64>,
+    /// Bytes, 0 = none.
+    memory_limit: usize,
+    /// From how many KiB on the heap is near the limit.
+    crowded: c_int,
+    pace: Pace,
+}
+
+/// What came of an event.
+#[derive(Clone, Copy)]
+pub(crate) enum Called {
+    Returned(Returned),
+    /// The handler waits: [`Instance::adopt`] is to be called at once.
+    Waits,
+}
+
+/// The functions of the scheduler that we call.
+#[derive(Clone, Copy)]
+enum Entry {
+    Idle,
+    Adopt,
+    Release,
+    EventFailed,
+    Turn,
+    WindDown,
+    Deadlock,
+    Fibers,
+    ConnEnded,
+    ConnForgotten,
+    StartMain,
+}
+
+impl Entry {
+    /// With their names, in the order of their numbers.
+    const ALL: [(Entry, &'static str); 11] = [
+        (Entry::Idle, "idle"),
+        (Entry::Adopt, "adopt"),
+        (Entry::Release, "release"),
+        (Entry::EventFailed, "event_failed"),
+        (Entry::Turn, "turn"),
+        (Entry::WindDown, "wind_down"),
+        (Entry::Deadlock, "deadlock"),
+        (Entry::Fibers, "fibers"),
+        (Entry::ConnEnded, "conn_ended"),
+        (Entry::ConnForgotten, "conn_forgotten"),
+        (Entry::StartMain, "start_main"),
+    ];
+}
+
+impl Instance {
+    /// Takes over a state in which the scheduler, whose functions are in `core`, is loaded. `memory_limit` in bytes,
+    /// 0 = none.
+    pub(crate) fn new(lua: Lua, door: Door, core: &Table, memory_limit: usize) -> mlua::Result<Instance> {
+        let mut refs = [0; Entry::ALL.len()];
+        let mut state = ptr::null_mut();
+        for ((_, name), place) in Entry::ALL.iter().zip(&mut refs) {
+            let function: Function = core.get(*name)?;
+            // SAFETY: runs protected, captures nothing that has a destructor, and leaves nothing on the stack. No
+            // callback is running, so the state that it gets is the main thread.
+            unsafe {
+                lua.exec_raw::<()>(function, |main| {
+                    state = main;
+                    *place = ffi::luaL_ref(main, ffi::LUA_REGISTRYINDEX);
+                })?;
+            }
+        }
+        // SAFETY: the main thread was just given to us and lives as long as `lua`. `lua_checkstack` does not raise;
+        // with room made, neither do the others. mlua leaves alone what lies below the top that it finds.
+        let base = unsafe {
+            if ffi::lua_checkstack(state, 2 * ffi::LUA_MINSTACK) == 0 {
+                return Err(mlua::Error::StackError);
+            }
+            for reference in refs {
+                ffi::lua_rawgeti_(state, ffi::LUA_REGISTRYINDEX, reference);
+            }
+            ffi::lua_pushnil(state);
+            ffi::lua_gettop(state) - Entry::ALL.len() as c_int
+        };
+        let crowded = match memory_limit {
+            0 => c_int::MAX,
+            bytes => c_int::try_from(bytes / 1024 / 8 * 5).unwrap_or(c_int::MAX),
+        };
+        let idle = ptr::null_mut();
+        let (unfinished, tick, pace) = (false, None, Pace::Normal);
+        let mut instance =
+            Instance { lua, door, state, base, idle, unfinished, tick, memory_limit, crowded, pace };
+        instance.renew_idle();
+        Ok(instance)
+    }
+
+    /// Calls one handler of the service in the idle coroutine; it may use `port` until it returns or waits.
+    pub(crate) fn call(
+        &mut self,
+        port: &mut dyn Port,
+        handler: Handler,
+        args: Args<'_>,
+    ) -> Result<Called, FailureKind> {
+        if self.idle.is_null() {
+            self.renew_idle();
+            if self.idle.is_null() {
+                return Err(FailureKind::Memory { limit: self.memory_limit });
+            }
+        }
+        let doorway = self.door.0.as_ptr();
+        // SAFETY: `admit`: the port is taken out again below, and `lua_resume` does not unwind. The same holds for the
+        // arguments, whose borrow is extended in the type only. Door and states live as long as `self`; the idle
+        // coroutine is suspended in its loop and is kept alive by the slot behind the entries.
+        unsafe {
+            (*doorway).admit(port);
+            (*doorway).handler = handler;
+            (*doorway).args = mem::transmute::<Args<'_>, Args<'static>>(args);
+            let status = ffi::lua_resume(self.idle, self.state, 0, ptr::null_mut());
+            (*doorway).args = Args::None;
+            let is_idle = status == ffi::LUA_YIELD
+                && ffi::lua_touserdata(self.idle, 1) == self.door.idle_mark()
+                && (*doorway).panic.is_none();
+            let outcome = if is_idle {
+                let returned = returned(self.idle, 2);
+                ffi::lua_settop(self.idle, 0);
+                Ok(Called::Returned(returned))
+            } else {
+                self.unusual(status)
+            };
+            (*doorway).port = None;
+            self.pace_collector();
+            outcome
+        }
+    }
+
+    /// Everything but a handler that has returned.
+    ///
+    /// # Safety
+    /// The idle coroutine has just come back with `status`.
+    #[cold]
+    unsafe fn unusual(&mut self, status: c_int) -> Result<Called, FailureKind> {
+        let panic = self.doorway().panic.take();
+        // SAFETY: what the coroutine has yielded, or its error, is on its stack, which has room for one more.
+        unsafe {
+            if status == ffi::LUA_YIELD {
+                let mark = ffi::lua_touserdata(self.idle, 1);
+                ffi::lua_settop(self.idle, 0);
+                if mark == self.door.wait_mark() {
+                    if let Some(message) = panic {
+                        let report = format!("the server panicked while it carried out a command: {message}");
+                        self.doorway().notes.push(Note::Report(report));
+                    }
+                    return Ok(Called::Waits);
+                }
+                if mark == self.door.idle_mark() {
+                    return Err(FailureKind::Panicked { message: panic.unwrap_or_default() });
+                }
+                ffi::lua_pushnil(self.state);
+            } else {
+                ffi::lua_xmove(self.idle, self.state, 1);
+            }
+            if status == ffi::LUA_ERRMEM {
+                self.push(Entry::Release);
+                ffi::lua_pcall(self.state, 0, 0, 0);
+                // LuaJIT has not collected the garbage before it gave up. Of what the coroutine held most is that.
+                ffi::lua_pushnil(self.state);
+                ffi::lua_replace(self.state, self.slot());
+                let _ = self.lua.gc_collect();
+            }
+            let (message, traceback) = self.event_failed(status == ffi::LUA_YIELD);
+            self.renew_idle();
+            Err(match (panic, status) {
+                (Some(message), _) => FailureKind::Panicked { message },
+                (None, ffi::LUA_ERRMEM) => FailureKind::Memory { limit: self.memory_limit },
+                (None, _) => FailureKind::Raised { message, traceback },
+            })
+        }
+    }
+
+    /// Tells the scheduler of the error on top of the main stack, or that there is none because a C function has yielded.
+    /// Returns the error's text and traceback.
+    ///
+    /// # Safety
+    /// There is such a value.
+    unsafe fn event_failed(&mut self, yielded: bool) -> (String, String) {
+        // SAFETY: as promised; the entry takes the error and a boolean, and returns two strings.
+        unsafe {
+            self.push(Entry::EventFailed);
+            ffi::lua_insert(self.state, -2);
+            ffi::lua_pushboolean(self.state, yielded.into());
+            let texts = match ffi::lua_pcall(self.state, 2, 2, 0) {
+                ffi::LUA_OK => (text(self.state, -2), text(self.state, -1)),
+                _ => (text(self.state, -1), String::new()),
+            };
+            self.settle_stack();
+            texts
+        }
+    }
+
+    /// Gives the handler that waits this number, by which [`Note::Done`] and [`Note::Failed`] call it.
+    pub(crate) fn adopt(&mut self, event: u32) {
+        for _ in 0..2 {
+            // SAFETY: the entry takes one number and returns a coroutine.
+            unsafe {
+                self.push(Entry::Adopt);
+                ffi::lua_pushnumber(self.state, event.into());
+                if self.take_idle(1) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Gets the coroutine for the next event.
+    fn renew_idle(&mut self) {
+        for _ in 0..2 {
+            // SAFETY: the entry takes nothing and returns a coroutine.
+            unsafe {
+                self.push(Entry::Idle);
+                if self.take_idle(0) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Calls the entry that was pushed with `args` values, and keeps the coroutine that it returns. False: there was no
+    /// memory; there may be some now.
+    ///
+    /// # Safety
+    /// Entry and arguments lie on top of the main stack.
+    unsafe fn take_idle(&mut self, args: c_int) -> bool {
+        // SAFETY: as promised. The slot behind the entries keeps the coroutine alive.
+        unsafe {
+            let fine = ffi::lua_pcall(self.state, args, 1, 0) == ffi::LUA_OK;
+            self.idle = ptr::null_mut();
+            if fine {
+                self.idle = ffi::lua_tothread(self.state, -1);
+                if !self.idle.is_null() {
+                    // What it yielded when it became idle.
+                    ffi::lua_settop(self.idle, 0);
+                }
+            } else {
+                ffi::lua_pushnil(self.state);
+            }
+            ffi::lua_replace(self.state, self.slot());
+            self.settle_stack();
+            if !fine {
+                let _ = self.lua.gc_collect();
+            }
+            fine
+        }
+    }
+
+    /// Lets timers fire and fibers run.
+    pub(crate) fn turn(&mut self, port: &mut dyn Port) {
+        self.doorway().stirred = false;
+        // SAFETY: the entry takes a number and returns a number or nil, and a boolean.
+        unsafe {
+            self.enter(port, |instance| {
+                instance.push(Entry::Turn);
+                ffi::lua_pushinteger(instance.state, FIBERS_PER_TURN as _);
+                if ffi::lua_pcall(instance.state, 1, 2, 0) == ffi::LUA_OK {
+                    instance.unfinished = ffi::lua_toboolean(instance.state, -1) != 0;
+                    let has_tick = ffi::lua_type(instance.state, -2) == ffi::LUA_TNUMBER;
+                    instance.tick = has_tick.then(|| ffi::lua_tonumber(instance.state, -2) as u64);
+                } else {
+                    let message = text(instance.state, -1);
+                    instance.doorway().notes.push(Note::Report(format!("the scheduler failed: {message}")));
+                    instance.unfinished = true;
+                    let _ = instance.lua.gc_collect();
+                }
+            });
+        }
+        self.pace_collector();
+    }
+
+    /// True when there are fibers that want to run, or timers that were set since the last turn.
+    pub(crate) fn is_ready(&self) -> bool {
+        // SAFETY: the door lives as long as `self`, and nobody else looks into it now.
+        self.unfinished || unsafe { (*self.door.0.as_ptr()).stirred }
+    }
+
+    /// Bytes that the state may use, 0 = no limit.
+    pub(crate) fn memory_limit(&self) -> usize {
+        self.memory_limit
+    }
+
+    /// When the next timer is due, on the port's clock.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.tick.map(Duration::from_millis)
+    }
+
+    /// What Lua's side has told since this was last asked.
+    pub(crate) fn take_notes(&mut self) -> Vec<Note> {
+        mem::take(&mut self.doorway().notes)
+    }
+
+    /// Says whether [`Instance::take_closed`] will be asked.
+    pub(crate) fn watch_closed(&mut self, watch: bool) {
+        self.doorway().notes_closed = watch;
+    }
+
+    /// Connections that the service has closed since this was last asked.
+    pub(crate) fn take_closed(&mut self) -> Vec<ConnId> {
+        mem::take(&mut self.doorway().closed)
+    }
+
+    /// A connection has ended: its fibers are interrupted.
+    pub(crate) fn conn_ended(&mut self, conn: ConnId) {
+        self.about_conn(Entry::ConnEnded, conn);
+    }
+
+    /// The service has heard of the end of a connection: its object is forgotten.
+    pub(crate) fn conn_forgotten(&mut self, conn: ConnId) {
+        self.about_conn(Entry::ConnForgotten, conn);
+    }
+
+    fn about_conn(&mut self, entry: Entry, conn: ConnId) {
+        if self.doorway().conns > 0 {
+            // SAFETY: the entry takes a number and returns nothing.
+            unsafe {
+                self.push(entry);
+                ffi::lua_pushnumber(self.state, conn.as_number());
+                self.run(1);
+            }
+        }
+    }
+
+    /// Interrupts every fiber and takes out what would start more.
+    pub(crate) fn wind_down(&mut self, port: &mut dyn Port) {
+        // SAFETY: the entry takes and returns nothing.
+        unsafe {
+            self.enter(port, |instance| {
+                instance.push(Entry::WindDown);
+                instance.run(0);
+            });
+        }
+    }
+
+    /// Starts the main fiber of a standalone service: `init()`, then `run()`.
+    pub(crate) fn start_main(&mut self) {
+        // SAFETY: the entry takes and returns nothing.
+        unsafe {
+            self.push(Entry::StartMain);
+            self.run(0);
+        }
+    }
+
+    /// Fibers that have begun and not ended.
+    pub(crate) fn fibers(&self) -> usize {
+        // SAFETY: the entry takes nothing, returns a number, and allocates nothing.
+        unsafe {
+            self.push(Entry::Fibers);
+            let fibers = match ffi::lua_pcall(self.state, 0, 1, 0) {
+                ffi::LUA_OK => ffi::lua_tonumber(self.state, -1) as usize,
+                _ => 0,
+            };
+            self.settle_stack();
+            fibers
+        }
+    }
+
+    /// The fibers that wait, with their tracebacks.
+    pub(crate) fn deadlock(&mut self) -> Option<String> {
+        // SAFETY: the entry takes nothing and returns a string or nil.
+        unsafe {
+            self.push(Entry::Deadlock);
+            let status = ffi::lua_pcall(self.state, 0, 1, 0);
+            let text = text(self.state, -1);
+            self.settle_stack();
+            (status == ffi::LUA_OK && !text.is_empty()).then_some(text)
+        }
+    }
+
+    /// Calls Lua with the port in the door.
+    ///
+    /// # Safety
+    /// `call` does not unwind.
+    unsafe fn enter(&mut self, port: &mut dyn Port, call: impl FnOnce(&mut Instance)) {
+        // SAFETY: the port is taken out again before the borrow ends.
+        unsafe { self.doorway().admit(port) };
+        call(self);
+        self.settle_stack();
+        self.doorway().port = None;
+        if let Some(message) = self.doorway().panic.take() {
+            let report = format!("the server panicked while it carried out a command: {message}");
+            self.doorway().notes.push(Note::Report(report));
+        }
+    }
+
+    /// Calls the entry that was pushed, for nothing; an error is for the log.
+    ///
+    /// # Safety
+    /// Entry and arguments lie on top of the main stack.
+    unsafe fn run(&mut self, args: c_int) {
+        // SAFETY: as promised.
+        unsafe {
+            if ffi::lua_pcall(self.state, args, 0, 0) != ffi::LUA_OK {
+                let message = text(self.state, -1);
+                self.doorway().notes.push(Note::Report(format!("the scheduler failed: {message}")));
+            }
+            self.settle_stack();
+        }
+    }
+
+    fn push(&self, entry: Entry) {
+        // SAFETY: the main stack has room, and the entries lie where they were put.
+        unsafe { ffi::lua_pushvalue(self.state, self.base + entry as c_int) };
+    }
+
+    /// Stack index of the idle coroutine.
+    fn slot(&self) -> c_int {
+        self.base + Entry::ALL.len() as c_int
+    }
+
+    /// Leaves the entries and the idle coroutine on the main stack.
+    fn settle_stack(&self) {
+        // SAFETY: they are never taken off.
+        unsafe { ffi::lua_settop(self.state, self.slot()) };
+    }
+
+    fn doorway(&mut self) -> &mut Doorway {
+        // SAFETY: the door lives as long as `self`, and its other users are functions that Lua calls: none is running
+        // while we look into it.
+        unsafe { self.door.0.as_mut() }
+    }
+
+    /// Paces the collector, which by itself starts when the heap has doubled.
+    ///
+    /// A small heap may grow to more than that, because marking it again and again would cost more than the messages.
+    /// A crowded one is collected without a pause: LuaJIT does not collect when it meets the limit, it raises "not
+    /// enough memory".
+    fn pace_collector(&mut self) {
+        // SAFETY: neither counting nor setting the collector's threshold and pace can raise.
+        unsafe {
+            let used = ffi::lua_gc(self.state, ffi::LUA_GCCOUNT, 0);
+            let pace = self.pace.next(used, self.crowded);
+            if pace != self.pace {
+                ffi::lua_gc(self.state, ffi::LUA_GCSETPAUSE, pace.pause());
+                ffi::lua_gc(self.state, ffi::LUA_GCSETSTEPMUL, pace.speed());
+            }
+            if pace > self.pace || pace == Pace::Crowded {
+                ffi::lua_gc(self.state, ffi::LUA_GCRESTART, 0);
+            }
+            self.pace = pace;
+        }
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance").finish_non_exhaustive()
+    }
+}

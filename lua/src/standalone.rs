@@ -1,0 +1,126 @@
+//! The standalone contract: one Lua state whose `init()` and `run()` are called once, in its main fiber.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use mlua::{Table, Value};
+
+use crate::error::{Failure, FailureKind, LoadError};
+use crate::port::Port;
+use crate::raw::{Instance, Note};
+use crate::reactive::{Outcome, type_name};
+use crate::setup::Setup;
+use crate::vm;
+
+/// One Lua state with one standalone service. It lives and dies on the thread that loaded it.
+#[derive(Debug)]
+pub struct Standalone {
+    service: String,
+    instance: Instance,
+    /// `init` has returned.
+    initialised: bool,
+    outcomes: VecDeque<Outcome>,
+}
+
+impl Standalone {
+    /// Makes a Lua state and loads the service into it. Its code runs, but neither `init` nor `run`.
+    ///
+    /// # Errors
+    /// The code cannot be found, read or compiled, raises an error, or lacks `init` or `run`.
+    pub fn load(setup: &Setup<'_>) -> Result<Standalone, LoadError> {
+        let loading = vm::Loading::begin(setup, vm::Contract::Standalone)?;
+        let service = contract(loading.run(setup)?).map_err(|message| vm::error(setup, message))?;
+        Ok(Standalone {
+            service: setup.service.to_owned(),
+            instance: loading.finish(setup, &service)?,
+            initialised: false,
+            outcomes: VecDeque::new(),
+        })
+    }
+
+    /// Begins with `init()`; `run()` follows. Both may wait; what comes of them are [`Outcome::Started`] and
+    /// [`Outcome::Ended`].
+    pub fn start(&mut self, port: &mut dyn Port) {
+        self.instance.start_main();
+        self.turn(port);
+    }
+
+    /// As [`crate::Reactive::turn`].
+    pub fn turn(&mut self, port: &mut dyn Port) {
+        self.instance.turn(port);
+        for note in self.instance.take_notes() {
+            let outcome = match note {
+                Note::InitDone => {
+                    self.initialised = true;
+                    Outcome::Started(Ok(()))
+                }
+                Note::MainEnded(result) => {
+                    let limit = self.instance.memory_limit();
+                    let result = result
+                        .map_err(|(message, traceback)| FailureKind::raised(message, traceback, limit))
+                        .map_err(|kind| Failure::new(&self.service, self.stage(), None, kind));
+                    if self.initialised { Outcome::Ended(result) } else { Outcome::Started(result) }
+                }
+                Note::Report(text) => Outcome::Report(format!("service '{}': {text}", self.service)),
+                Note::Done { .. } | Note::Failed { .. } => continue,
+            };
+            self.outcomes.push_back(outcome);
+        }
+    }
+
+    /// As [`crate::Reactive::next_outcome`].
+    pub fn next_outcome(&mut self) -> Option<Outcome> {
+        self.outcomes.pop_front()
+    }
+
+    /// As [`crate::Reactive::is_ready`].
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.instance.is_ready()
+    }
+
+    /// As [`crate::Reactive::deadline`].
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.instance.deadline()
+    }
+
+    /// As [`crate::Reactive::fibers`].
+    #[must_use]
+    pub fn fibers(&self) -> usize {
+        self.instance.fibers()
+    }
+
+    /// As [`crate::Reactive::wind_down`].
+    pub fn wind_down(&mut self, port: &mut dyn Port) {
+        self.instance.wind_down(port);
+    }
+
+    /// As [`crate::Reactive::deadlock`].
+    pub fn deadlock(&mut self) -> Option<String> {
+        self.instance.deadlock()
+    }
+
+    fn stage(&self) -> &'static str {
+        if self.initialised { "run" } else { "init" }
+    }
+}
+
+/// Checks that the service has what it must have; `Err` says all that is missing.
+fn contract(service: Value) -> Result<Table, String> {
+    const RULE: &str = "a standalone service is a table with the functions init() and run()";
+    let Value::Table(service) = service else {
+        return Err(format!(
+            "the file returns no table, but {RULE}; end the file with `return` and that table"
+        ));
+    };
+    let mut wrong = Vec::new();
+    for name in ["init", "run"] {
+        match service.get(name) {
+            Ok(Value::Function(_)) => {}
+            Ok(Value::Nil) | Err(_) => wrong.push(format!("{name} is missing")),
+            Ok(other) => wrong.push(format!("{name} is a {}", type_name(&other))),
+        }
+    }
+    if wrong.is_empty() { Ok(service) } else { Err(format!("{}: {RULE}", wrong.join(", "))) }
+}
