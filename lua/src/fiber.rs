@@ -36,9 +36,8 @@ pub(crate) fn install(lua: &Lua, door: &Door) -> mlua::Result<Table> {
 }
 
 /// Loads the dispatch loop, which takes its handlers from `service`.
-pub(crate) fn serve(lua: &Lua, door: &Door, core: &Table, service: &Table) -> mlua::Result<()> {
+pub(crate) fn serve(lua: &Lua, core: &Table, service: &Table) -> mlua::Result<()> {
     core.set("service", service)?;
-    core.get::<Table>("host")?.set("take", door.take(lua, service)?)?;
     chunk(lua, "events", EVENTS)?.call(core)
 }
 

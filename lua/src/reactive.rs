@@ -228,6 +228,7 @@ impl Reactive {
             self.call(port, Running { handler, conn, weight }, args)
         };
         match result {
+            Ok(Some(Returned::True)) if handler == Handler::Message => Verdict::Keep,
             Ok(None) => Verdict::Waits { weight },
             Ok(Some(returned)) => self.verdict(handler, conn, Ok(returned)),
             Err(kind) => self.verdict(handler, conn, Err(kind)),

@@ -56,7 +56,7 @@ impl Loading {
     /// Makes the instance, whose handlers are in `service`.
     pub(crate) fn finish(self, setup: &Setup<'_>, service: &Table) -> Result<Instance, LoadError> {
         let Loading { lua, door, core } = self;
-        fiber::serve(&lua, &door, &core, service)
+        fiber::serve(&lua, &core, service)
             .and_then(|()| Instance::new(lua, door, &core, setup.memory_limit))
             .map_err(|cause| failed(setup, &cause))
     }

@@ -5,8 +5,8 @@
 -- exactly 16, the size of their hash part; what is rarely needed is in `extra`.
 local host = ...
 
-local coroutine, debug, error, getmetatable, ipairs, math, rawequal, setmetatable, string, tostring, type =
-    coroutine, debug, error, getmetatable, ipairs, math, rawequal, setmetatable, string, tostring, type
+local coroutine, debug, error, getmetatable, ipairs, jit, math, rawequal, setmetatable, string, tostring, type =
+    coroutine, debug, error, getmetatable, ipairs, jit, math, rawequal, setmetatable, string, tostring, type
 local raw_yield, running, isyieldable = coroutine.yield, coroutine.running, coroutine.isyieldable
 local format, floor, raw_traceback = string.format, math.floor, debug.traceback
 
@@ -113,6 +113,32 @@ core.root = root
 
 function core.current() return current end
 function core.set_current(fiber) current = fiber end
+
+-- The dispatch loop, which every event's coroutine runs: the host resumes it once per event. It stands here because it sets
+-- `current`, and what it does for an event that does not wait is all that fibers cost such an event.
+function core.new_dispatch(service, take, settle)
+    local IDLE, ACCEPTED = host.idle, host.accepted
+    local function dispatch(fiber)
+        local mark, returned = IDLE, nil
+        while true do
+            -- `take` passes the event's name, but for messages, the most frequent one.
+            local conn, opcode, message, name = take(raw_yield(mark, returned))
+            current = fiber
+            if opcode then
+                returned = service.onMessage(conn, opcode, message)
+            elseif conn then
+                returned = service[name](conn)
+            else
+                returned = service[name]()
+            end
+            if fiber.used then settle(fiber) end
+            mark = returned == true and ACCEPTED or IDLE
+        end
+    end
+    -- Of a loop that yields no trace can be made; the handlers that it calls are compiled all the same.
+    jit.off(dispatch)
+    return dispatch
+end
 
 function core.enlist(fiber)
     if fiber.index == 0 then
@@ -287,8 +313,8 @@ end
 local function describe(err)
     local kind = type(err)
     if kind == "string" then
-        return (err:gsub("^lapps/fiber/events:%d+: attempt to call local 'handler' %((.-)%)$",
-            "the handler is %1, not a function any more"))
+        return (err:gsub("^lapps/fiber/core:%d+: attempt to call field '(.-)' %((.-)%)$",
+            "%1 is %2, not a function any more"))
     end
     if kind == "number" then return tostring(err) end
     local meta = debug.getmetatable(err)

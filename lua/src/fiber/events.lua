@@ -3,10 +3,9 @@ local core = ...
 
 local concat, error, ipairs, type, unpack = table.concat, error, ipairs, type, unpack
 local raw, host = core.raw, core.host
-local raw_create, raw_resume, raw_yield, raw_status = raw.create, raw.resume, raw.yield, raw.status
+local raw_create, raw_resume, raw_status = raw.create, raw.resume, raw.status
 local set_current, root, ready = core.set_current, core.root, core.ready
-local WAIT, IDLE, TOKEN = host.wait, host.idle, core.TOKEN
-local take = host.take
+local WAIT, IDLE, ACCEPTED, TOKEN = host.wait, host.idle, host.accepted, core.TOKEN
 
 -- Coroutines that may wait for an event.
 local MOST_POOLED = 256
@@ -31,24 +30,7 @@ local function settle(fiber)
     fiber.interrupted, fiber.shield, fiber.cleanups, fiber.extra, fiber.used = false, 0, false, false, false
 end
 
--- The dispatch loop: what every event's coroutine runs. The host resumes it once per event.
-local function dispatch(fiber)
-    local returned
-    while true do
-        local handler, a, b, c = take(raw_yield(IDLE, returned))
-        set_current(fiber)
-        -- Handlers see as many arguments as they are given.
-        if b then
-            returned = handler(a, b, c)
-        elseif a then
-            returned = handler(a)
-        else
-            returned = handler()
-        end
-        if fiber.used then settle(fiber) end
-    end
-end
-if jit then jit.off(dispatch) end
+local dispatch = core.new_dispatch(core.service, host.take, settle)
 
 local function new_idle()
     if pooled > 0 then
@@ -147,9 +129,9 @@ local function after(fiber, ok, mark, ...)
     local task, co = fiber.task, fiber.co
     if co == false then return end
     local spawned = type(task) == "table"
-    if ok and mark == IDLE and not spawned then
+    if ok and not spawned and (mark == IDLE or mark == ACCEPTED) then
         recycle(fiber)
-        return host.done(task, ...)
+        return host.done(task, mark == ACCEPTED or ...)
     end
     local err = mark
     if ok then

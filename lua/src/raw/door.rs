@@ -120,25 +120,26 @@ impl Door {
         self.function(lua, functions::ws_close)
     }
 
-    /// What the scheduler may call of ours, with the two marks by which its coroutines say why they yield.
+    /// What the scheduler may call of ours, with the marks by which its coroutines say why they yield.
     pub(crate) fn host(&self, lua: &Lua) -> mlua::Result<Table> {
         let host = lua.create_table()?;
         for (name, function) in functions::HOST {
             host.set(*name, self.function(lua, *function)?)?;
         }
+        host.set("take", self.take(lua)?)?;
         host.set("idle", LightUserData(self.idle_mark()))?;
+        host.set("accepted", LightUserData(self.accepted_mark()))?;
         host.set("wait", LightUserData(self.wait_mark()))?;
         Ok(host)
     }
 
-    /// The function by which the dispatch loop takes the event that lies in the door: the handler, as it stands in
-    /// `service` at that moment, and its arguments.
-    pub(crate) fn take(&self, lua: &Lua, service: &Table) -> mlua::Result<Function> {
+    /// The function by which the dispatch loop takes the event that lies in the door.
+    fn take(&self, lua: &Lua) -> mlua::Result<Function> {
         let doorway = self.0.as_ptr();
         let names: Vec<&str> = Handler::ALL.iter().map(|handler| handler.name()).collect();
         // SAFETY: runs protected, captures nothing that has a destructor and is dropped there, and leaves one function.
         unsafe {
-            lua.exec_raw((service, mlua::Variadic::from_iter(names)), |state| {
+            lua.exec_raw(mlua::Variadic::from_iter(names), |state| {
                 let values = ffi::lua_gettop(state);
                 ffi::lua_pushlightuserdata(state, doorway.cast());
                 ffi::lua_insert(state, 1);
@@ -147,7 +148,12 @@ impl Door {
         }
     }
 
-    /// What a coroutine of the pool yields when it has no event.
+    /// What a coroutine of the pool yields when its handler has returned `true`.
+    pub(super) fn accepted_mark(&self) -> *mut c_void {
+        self.idle_mark().wrapping_byte_add(2)
+    }
+
+    /// What it yields when the handler has returned anything else, which follows, and when it has had no event yet.
     pub(super) fn idle_mark(&self) -> *mut c_void {
         self.0.as_ptr().cast()
     }

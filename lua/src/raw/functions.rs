@@ -35,30 +35,29 @@ unsafe fn doorway<'a>(state: *mut lua_State) -> &'a mut Doorway {
     unsafe { &mut *ffi::lua_touserdata(state, ffi::lua_upvalueindex(1)).cast() }
 }
 
-/// Looks the handler up in the service's table and returns it with the arguments that lie in the door.
+/// `take()`: the arguments of the event that lies in the door, and, but for a message, the name of its handler.
 ///
-/// The look-up is done anew each time, so that a service may exchange its handlers while it runs.
-/// Upvalues: door, service table, the handlers' names.
+/// The dispatch loop looks the handler up anew each time, so that a service may exchange its handlers while it runs.
+/// Upvalues: door, the handlers' names.
 pub(super) unsafe extern "C-unwind" fn take(state: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this in the coroutine that `Instance::call` resumes, where the door has been filled and the
     // payload is borrowed. Nothing here has a destructor. A C function has room for 20 values.
     unsafe {
         let doorway = doorway(state);
-        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(3 + doorway.handler as c_int));
-        ffi::lua_gettable_(state, ffi::lua_upvalueindex(2));
         match doorway.args {
-            Args::None => 1,
-            Args::Conn(conn) => {
-                ffi::lua_pushnumber(state, conn.as_number());
-                2
-            }
             Args::Message(conn, opcode, payload) => {
                 ffi::lua_pushnumber(state, conn.as_number());
                 ffi::lua_pushinteger(state, opcode.into());
                 ffi::lua_pushlstring_(state, payload.as_ptr().cast::<c_char>(), payload.len());
-                4
+                return 3;
             }
+            Args::Conn(conn) => ffi::lua_pushnumber(state, conn.as_number()),
+            Args::None => ffi::lua_pushnil(state),
         }
+        ffi::lua_pushnil(state);
+        ffi::lua_pushnil(state);
+        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(2 + doorway.handler as c_int));
+        4
     }
 }
 

@@ -13,6 +13,10 @@ use crate::error::FailureKind;
 use crate::pace::Pace;
 use crate::port::{ConnId, Port};
 
+/// Events after which the collector's pace is looked at, and bytes of a message that count as another one.
+const PACED: usize = 16;
+const PACED_BYTES: usize = 4096;
+
 /// Fibers that run in one turn.
 const FIBERS_PER_TURN: c_int = 1024;
 
@@ -36,6 +40,8 @@ pub(crate) struct Instance {
     /// From how many KiB on the heap is near the limit.
     crowded: c_int,
     pace: Pace,
+    /// Events since the collector's pace was looked at.
+    unpaced: usize,
 }
 
 /// What came of an event.
@@ -112,10 +118,19 @@ impl Instance {
             0 => c_int::MAX,
             bytes => c_int::try_from(bytes / 1024 / 8 * 5).unwrap_or(c_int::MAX),
         };
-        let idle = ptr::null_mut();
-        let (unfinished, tick, pace) = (false, None, Pace::Normal);
-        let mut instance =
-            Instance { lua, door, state, base, idle, unfinished, tick, memory_limit, crowded, pace };
+        let mut instance = Instance {
+            lua,
+            door,
+            state,
+            base,
+            idle: ptr::null_mut(),
+            unfinished: false,
+            tick: None,
+            memory_limit,
+            crowded,
+            pace: Pace::Normal,
+            unpaced: 0,
+        };
         instance.renew_idle();
         Ok(instance)
     }
@@ -133,6 +148,7 @@ impl Instance {
                 return Err(FailureKind::Memory { limit: self.memory_limit });
             }
         }
+        let size = if let Args::Message(_, _, payload) = args { payload.len() } else { 0 };
         let doorway = self.door.0.as_ptr();
         // SAFETY: `admit`: the port is taken out again below, and `lua_resume` does not unwind. The same holds for the
         // arguments, whose borrow is extended in the type only. Door and states live as long as `self`; the idle
@@ -143,23 +159,22 @@ impl Instance {
             (*doorway).args = mem::transmute::<Args<'_>, Args<'static>>(args);
             let status = ffi::lua_resume(self.idle, self.state, 0, ptr::null_mut());
             (*doorway).args = Args::None;
-            let is_idle = status == ffi::LUA_YIELD
-                && ffi::lua_touserdata(self.idle, 1) == self.door.idle_mark()
+            // What was yielded stays on its stack: a coroutine that is resumed goes on with what is on top of that.
+            let is_accepted = status == ffi::LUA_YIELD
+                && ffi::lua_touserdata(self.idle, 1) == self.door.accepted_mark()
                 && (*doorway).panic.is_none();
-            let outcome = if is_idle {
-                let returned = returned(self.idle, 2);
-                ffi::lua_settop(self.idle, 0);
-                Ok(Called::Returned(returned))
-            } else {
-                self.unusual(status)
-            };
+            let outcome =
+                if is_accepted { Ok(Called::Returned(Returned::True)) } else { self.unusual(status) };
             (*doorway).port = None;
-            self.pace_collector();
+            self.unpaced += 1 + size / PACED_BYTES;
+            if self.unpaced >= PACED {
+                self.pace_collector();
+            }
             outcome
         }
     }
 
-    /// Everything but a handler that has returned.
+    /// Everything but a handler that has returned `true`.
     ///
     /// # Safety
     /// The idle coroutine has just come back with `status`.
@@ -170,6 +185,7 @@ impl Instance {
         unsafe {
             if status == ffi::LUA_YIELD {
                 let mark = ffi::lua_touserdata(self.idle, 1);
+                let returned = returned(self.idle, 2);
                 ffi::lua_settop(self.idle, 0);
                 if mark == self.door.wait_mark() {
                     if let Some(message) = panic {
@@ -178,8 +194,9 @@ impl Instance {
                     }
                     return Ok(Called::Waits);
                 }
-                if mark == self.door.idle_mark() {
-                    return Err(FailureKind::Panicked { message: panic.unwrap_or_default() });
+                if mark == self.door.idle_mark() || mark == self.door.accepted_mark() {
+                    let failure = panic.map(|message| FailureKind::Panicked { message });
+                    return failure.map_or(Ok(Called::Returned(returned)), Err);
                 }
                 ffi::lua_pushnil(self.state);
             } else {
@@ -460,6 +477,7 @@ impl Instance {
     fn pace_collector(&mut self) {
         // SAFETY: neither counting nor setting the collector's threshold and pace can raise.
         unsafe {
+            self.unpaced = 0;
             let used = ffi::lua_gc(self.state, ffi::LUA_GCCOUNT, 0);
             let pace = self.pace.next(used, self.crowded);
             if pace != self.pace {

@@ -30,7 +30,7 @@ fn an_error_says_service_handler_connection_place_and_way() {
     has(&text, "demo.lua:2: attempt to index local 'x' (a nil value)");
     has(&text, "\nstack traceback:\n");
     has(&text, "demo.lua:2: in function 'deep'");
-    assert!(text.ends_with("demo.lua:3: in function 'handler'"), "{text}");
+    assert!(text.ends_with("demo.lua:3: in function 'onMessage'"), "{text}");
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_handler_that_went_missing() {
     kept(demo.text(&mut world, ONE, ""));
     has(
         &failed(demo.text(&mut world, ONE, "")).to_string(),
-        "the handler is a nil value, not a function any more",
+        "onMessage is a nil value, not a function any more",
     );
 }
 
