@@ -24,7 +24,7 @@ pub use load::load;
 pub use memory::{MemoryBound, Part, RING_BYTES};
 pub use mistakes::{Mistake, Mistakes};
 pub use places::Places;
-pub use service::{Placement, Protocol, Service, Source};
+pub use service::{Concurrency, Placement, Protocol, Service, Source};
 
 use acl::Acl;
 

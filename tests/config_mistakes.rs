@@ -178,8 +178,8 @@ fn a_wrong_type_is_told_with_the_right_one() {
         mistakes("{}", r#"{"services": {"a": "/a"}}"#)[0],
         "lapps.json:1: services.a = \"/a\": is a string; allowed is an object with the keys auto_start, instances, \
          standalone, internal, placement, protocol, request_target, max_inbound_message_size, max_fragments, \
-         outgoing_high_water, outgoing_limit, max_lua_memory, preload, acl, origins, extra_headers, proto_alias, \
-         depends, lapps_strict"
+         outgoing_high_water, outgoing_limit, max_lua_memory, concurrency, preload, acl, origins, extra_headers, \
+         proto_alias, depends, lapps_strict"
     );
 }
 
@@ -387,6 +387,15 @@ fn contradictions_about_the_placement() {
     told(
         r#""placement": "thread""#,
         "lapps.json:2: services.a.placement = \"thread\": unknown word; allowed is \"worker\" or \"dedicated\" or \"standalone\"",
+    );
+    told(
+        r#""concurrency": "conection""#,
+        "lapps.json:2: services.a.concurrency = \"conection\": unknown word; allowed is \"serial\" or \"connection\" or \
+         \"free\" [did you mean \"connection\"?]",
+    );
+    told(
+        r#""standalone": true, "concurrency": "free""#,
+        "lapps.json:2: services.a.concurrency = \"free\": a standalone service has no events; leave it out",
     );
 }
 

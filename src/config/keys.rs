@@ -215,6 +215,11 @@ pub(super) const OUTGOING_LIMIT: Key = key(
 );
 pub(super) const MAX_LUA_MEMORY: Key =
     key("max_lua_memory", Integer { min: MIB, max: 1024 * GIB }, Written("268435456"));
+pub(super) const CONCURRENCY: Key = key(
+    "concurrency",
+    OneOf(&["serial", "connection", "free"]),
+    Computed("serial if the service has only onStart, onMessage, onDisconnect, onShutdown, else connection"),
+);
 pub(super) const PRELOAD: Key = key(
     "preload",
     ListOrNull("the modules nap, time, pam_auth, murmur, mqr, cws (ws, bcast and nljson need no preload)"),
@@ -245,6 +250,7 @@ const SERVICE_KEYS: &[Key] = &[
     OUTGOING_HIGH_WATER,
     OUTGOING_LIMIT,
     MAX_LUA_MEMORY,
+    CONCURRENCY,
     PRELOAD,
     ACL,
     ORIGINS,

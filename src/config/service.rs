@@ -25,6 +25,8 @@ pub struct Service {
     pub outgoing_limit: usize,
     /// Bytes of Lua memory of one instance, at least 1 MiB.
     pub max_lua_memory: usize,
+    /// Which events of an instance may interleave; `None`: as the service's handlers suggest.
+    pub concurrency: Option<Concurrency>,
     /// Names of modules that become globals.
     pub preload: Vec<String>,
     /// Who may use this service, of those whom the server lets in.
@@ -52,6 +54,17 @@ pub enum Placement {
     Dedicated(usize),
     /// So many instances (at least 1) of a service without clients, each with a thread of its own.
     Standalone(usize),
+}
+
+/// Which events of one instance may interleave while a handler waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concurrency {
+    /// None: one event at a time.
+    Serial,
+    /// Those of several connections; those of one come one at a time.
+    Connection,
+    /// All.
+    Free,
 }
 
 /// How the messages of a service are read.

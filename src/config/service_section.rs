@@ -6,7 +6,7 @@ use super::document::nearest;
 use super::keys;
 use super::section::{Section, allowed};
 use super::server_file::acl;
-use super::{Placement, Protocol, Service, Source};
+use super::{Concurrency, Placement, Protocol, Service, Source};
 
 /// The least bound of fragments by default, and the bytes of a fragment that are expected above it.
 const MIN_FRAGMENTS: usize = 16_384;
@@ -54,6 +54,7 @@ pub(super) fn read(name: &str, section: &Section<'_>, source: Source) -> Service
         outgoing_high_water,
         outgoing_limit,
         max_lua_memory: section.integer(&keys::MAX_LUA_MEMORY) as usize,
+        concurrency: concurrency(section, placement),
         preload: preload(section),
         acl: acl(&section.section(&keys::ACL)),
         origins: origins(section),
@@ -172,6 +173,20 @@ fn outgoing(section: &Section<'_>, max_message: usize) -> (usize, usize) {
             // An echo of the longest message has to fit while another one is still on its way.
             (high_water, OUTGOING_LIMIT.max(2 * max_message).max(high_water))
         }
+    }
+}
+
+fn concurrency(section: &Section<'_>, placement: Placement) -> Option<Concurrency> {
+    let word = section.word_if_there(&keys::CONCURRENCY);
+    if let Placement::Standalone(_) = placement
+        && let Some(node) = section.node(&keys::CONCURRENCY)
+    {
+        node.wrong("a standalone service has no events", "leave it out");
+    }
+    match word? {
+        "serial" => Some(Concurrency::Serial),
+        "connection" => Some(Concurrency::Connection),
+        _ => Some(Concurrency::Free),
     }
 }
 
