@@ -145,18 +145,20 @@ fn run(arguments: &RunArguments) -> Result<(), String> {
                 tracing::info!("stopping: onShutdown, close 1001; a second signal ends it at once");
                 stopper.stop();
             } else {
-                // No client is served yet, and a service's `onStart` may never return.
+                // Nothing is started yet.
                 eprintln!("lapps: ended by a signal while services start");
                 std::process::exit(1);
             }
         }
     });
-    let server = Server::start(config).map_err(|error| error.to_string())?;
-    started.get_or_init(|| server.stopper());
-    print_state(&server);
-    println!("listening on {scheme}://{}", server.address());
-    if demo {
-        println!("open http://{}/ in a browser; Ctrl-C stops the server", server.address());
+    let early = |stopper| drop(started.set(stopper));
+    let server = Server::start_stoppable(config, early).map_err(|error| error.to_string())?;
+    if !server.is_stopping() {
+        print_state(&server);
+        println!("listening on {scheme}://{}", server.address());
+        if demo {
+            println!("open http://{}/ in a browser; Ctrl-C stops the server", server.address());
+        }
     }
     server.wait()?;
     println!("stopped");
@@ -186,7 +188,13 @@ fn print_state(server: &Server) {
             Outcome::NotStarted => "not started (auto_start is false)",
             Outcome::Failed(_) => "FAILED, see the log",
         };
-        println!("service {} at {}, {protocol}, {placement}: {state}", service.name, service.request_target);
+        match service.placement {
+            Placement::Standalone(_) => println!("service {}, {placement}: {state}", service.name),
+            _ => {
+                let target = &service.request_target;
+                println!("service {} at {target}, {protocol}, {placement}: {state}", service.name);
+            }
+        }
     }
 }
 

@@ -1,19 +1,22 @@
 //! What is started and stopped, in which order.
 
+mod services;
+mod threads;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use mio::{Poll, Waker};
 
-use crate::config::{Config, Placement, Protocol, Service};
+use crate::config::{Config, Service};
 use crate::engine::Link;
-use crate::engine::dedicated;
+use crate::engine::life::Life;
 use crate::engine::listener::{self, Listener};
 use crate::engine::mail::{Letter, Mail};
 use crate::engine::mailbox::{Mailbox, Postbox};
@@ -26,6 +29,8 @@ use crate::engine::worker::{self, Load, Worker};
 use crate::net::tls;
 use crate::services::registry::Registry;
 use crate::sys;
+use services::Boxes;
+use threads::{Kind, Threads};
 
 pub use crate::net::tls::TlsError;
 
@@ -42,14 +47,19 @@ pub struct Server {
     registry: Arc<Registry>,
     outcomes: Vec<Outcome>,
     grace: Duration,
+    life: Arc<Life>,
+    /// The wake-up of the thread that has the server.
+    own: Arc<Wake>,
     listeners: Vec<JoinHandle<()>>,
     stop_listeners: Arc<AtomicBool>,
     listener_wakers: Vec<Waker>,
     workers: Vec<Postbox<Mail>>,
-    /// Dedicated instances whose thread runs.
-    instances: Vec<Postbox<Letter>>,
-    reports: Receiver<Report>,
-    sender: Sender<Report>,
+    /// To the instances that have been started.
+    dedicated: Vec<Postbox<Letter>>,
+    standalone: Vec<Postbox<Letter>>,
+    threads: Threads,
+    /// The order to stop came before everything was started.
+    stop_ordered: bool,
 }
 
 /// What became of a service at the start.
@@ -77,6 +87,8 @@ pub enum StartError {
     Tls(TlsError),
     /// The system refused a poller, a thread or the like.
     System(io::Error),
+    /// It was ordered to stop, while a service did not come to the end of its start.
+    Stopped,
 }
 
 impl fmt::Display for StartError {
@@ -97,11 +109,18 @@ impl fmt::Display for StartError {
                  `lapps dev-cert DIR` makes a pair to try"
             ),
             StartError::System(error) => write!(f, "the system refused: {error}"),
+            StartError::Stopped => f.write_str("ended by a signal while services start"),
         }
     }
 }
 
 impl std::error::Error for StartError {}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> StartError {
+        StartError::System(error)
+    }
+}
 
 impl Server {
     /// Starts everything that `config` names. When it returns, clients can connect.
@@ -111,13 +130,22 @@ impl Server {
     /// # Errors
     /// Nothing runs then.
     pub fn start(config: Config) -> Result<Server, StartError> {
+        Self::start_stoppable(config, |_| {})
+    }
+
+    /// As [`Server::start`]; `early` gets the stopper before the services start, which may take long. A server that is
+    /// stopped by then is [stopping](Server::is_stopping): nobody can connect, and [`Server::wait`] ends it.
+    ///
+    /// # Errors
+    /// Nothing runs then, except after [`StartError::Stopped`]: the service that keeps the server from stopping.
+    pub fn start_stoppable(config: Config, early: impl FnOnce(Stopper)) -> Result<Server, StartError> {
         let tls = config.tls.as_ref().map(tls::load).transpose().map_err(StartError::Tls)?;
         let wanted = SocketAddr::new(config.listen.ip, config.listen.port);
         let listen_error = |error| StartError::Listen { address: wanted, error };
         let socket = sys::socket::listen(wanted, config.timeouts.stalled).map_err(listen_error)?;
         let address = socket.local_addr().map_err(listen_error)?;
         let files = sys::files::raise_limit();
-        Self::build(config, tls, socket, address, files).map_err(StartError::System)
+        Self::build(config, tls, socket, address, files, early)
     }
 
     fn build(
@@ -126,11 +154,12 @@ impl Server {
         socket: std::net::TcpListener,
         address: SocketAddr,
         files: usize,
-    ) -> io::Result<Server> {
+        early: impl FnOnce(Stopper),
+    ) -> Result<Server, StartError> {
         let is_tls = tls.is_some();
         let settings = Arc::new(Settings::new(&config, tls, std::env::var("LUA_PATH").ok()));
         let registry = Arc::new(Registry::new(config.services, config.demo.then_some(PAGE)));
-        let (sender, reports) = mpsc::channel();
+        let mut threads = Threads::new();
         let count = config.workers.count;
         let presence: Arc<[Presence]> = (0..count).map(|_| Presence::new()).collect();
         let own = Arc::new(Wake::thread());
@@ -180,7 +209,8 @@ impl Server {
         for (id, wake) in worker_wakes.iter().enumerate() {
             let posts = mailboxes.iter_mut().enumerate();
             let posts = posts.map(|(to, mailbox)| (to != id).then(|| mailbox.sender(wake))).collect();
-            outboxes.push(Outbox::new(id as u8, Arc::clone(&presence), posts, config.workers.auto_fragment));
+            let (presence, life) = (Arc::clone(&presence), Arc::clone(&settings.life));
+            outboxes.push(Outbox::new(id as u8, presence, posts, config.workers.auto_fragment, life));
         }
         let instance_posts: Vec<Vec<Postbox<Mail>>> = letterboxes
             .iter()
@@ -205,10 +235,10 @@ impl Server {
                 registry: Arc::clone(&registry),
                 settings: Arc::clone(&settings),
                 load: Arc::clone(&loads[id]),
-                reports: sender.clone(),
+                reports: threads.sender().clone(),
             };
             let pin = pins[id];
-            spawn(format!("worker-{id}"), sender.clone(), move || {
+            threads.spawn(Kind::Worker, format!("worker-{id}"), move || {
                 if let Some(core) = pin
                     && !sys::affinity::pin(core)
                 {
@@ -224,22 +254,30 @@ impl Server {
             registry,
             outcomes: Vec::new(),
             grace: config.timeouts.shutdown_grace,
+            life: Arc::clone(&settings.life),
+            own,
             listeners: Vec::new(),
             stop_listeners,
             listener_wakers,
             workers: control,
-            instances: Vec::new(),
-            reports,
-            sender,
+            dedicated: Vec::new(),
+            standalone: Vec::new(),
+            threads,
+            stop_ordered: false,
         };
-        let dedicated = letterboxes.into_iter().zip(instance_posts).zip(to_instances);
-        server.start_services(&settings, &presence, dedicated.map(|((a, b), c)| (a, b, c)))?;
+        early(server.stopper());
+        let boxes = letterboxes.into_iter().zip(instance_posts).zip(to_instances);
+        let boxes = boxes.map(|((mailbox, posts), post)| Boxes { mailbox, posts, post });
+        server.start_services(&settings, &presence, boxes)?;
+        if server.stop_ordered {
+            return Ok(server);
+        }
         for (id, listener) in listeners.into_iter().enumerate() {
             let thread = thread::Builder::new().name(format!("listener-{id}"));
-            let reports = server.sender.clone();
+            let reports = server.threads.sender().clone();
             server.listeners.push(thread.spawn(move || {
                 if let Err(error) = listener.run() {
-                    let _ = reports.send(Report::Ended(Err(format!("listener {id}: {error}"))));
+                    let _ = reports.send(Report::Died(format!("listener {id}: {error}")));
                 }
             })?);
         }
@@ -261,148 +299,36 @@ impl Server {
         self.registry.entries().iter().map(|entry| &entry.service).zip(&self.outcomes)
     }
 
+    /// True when it was ordered to stop before all services had started.
+    pub fn is_stopping(&self) -> bool {
+        self.stop_ordered
+    }
+
     /// A handle by which another thread can order the server to stop.
     pub fn stopper(&self) -> Stopper {
-        Stopper(self.sender.clone())
+        Stopper(self.threads.sender().clone())
     }
 
     /// Waits until the server is ordered to stop, then stops it: no new connections, `onShutdown`, close 1001, until all
-    /// are gone or the grace is over.
+    /// are gone and all handlers have ended or the grace is over; then the fibers that are left are interrupted.
     ///
     /// # Errors
     /// A thread ended by itself; the text says which and why.
     pub fn wait(mut self) -> Result<(), String> {
-        loop {
-            match self.reports.recv() {
-                Ok(Report::Signal) | Err(_) => break,
-                Ok(Report::Ended(Err(error))) => return Err(error),
-                Ok(_) => {}
+        while !self.stop_ordered {
+            match self.threads.next(None) {
+                Some(Report::Signal) | None => break,
+                Some(Report::Died(error)) => return Err(error),
+                Some(_) => {}
             }
         }
         self.stop();
         Ok(())
     }
 
-    fn start_services(
-        &mut self,
-        settings: &Arc<Settings>,
-        presence: &Arc<[Presence]>,
-        mut dedicated: impl Iterator<Item = (Mailbox<Letter>, Vec<Postbox<Mail>>, Postbox<Letter>)>,
-    ) -> io::Result<()> {
-        for number in 0..self.registry.entries().len() {
-            let registry = Arc::clone(&self.registry);
-            let entry = registry.entry(number);
-            let boxes: Vec<_> = dedicated.by_ref().take(entry.instances.len()).collect();
-            let mut posts_to = Vec::new();
-            let outcome = match self.obstacle(&entry.service) {
-                _ if !entry.service.auto_start => Outcome::NotStarted,
-                Some(obstacle) => Outcome::Failed(obstacle),
-                None => {
-                    let expected = match entry.service.placement {
-                        Placement::Worker => {
-                            for worker in &mut self.workers {
-                                worker.send(Mail::Start { service: number });
-                            }
-                            self.workers.len()
-                        }
-                        _ => {
-                            for (nth, (mailbox, posts, post)) in boxes.into_iter().enumerate() {
-                                let parts = dedicated::Parts {
-                                    mailbox,
-                                    posts,
-                                    presence: Arc::clone(presence),
-                                    settings: Arc::clone(settings),
-                                    reports: self.sender.clone(),
-                                };
-                                let registry = Arc::clone(&registry);
-                                spawn(
-                                    format!("{}-{nth}", entry.service.name),
-                                    self.sender.clone(),
-                                    move || {
-                                        dedicated::run(parts, &registry.entry(number).service);
-                                        Ok(())
-                                    },
-                                )?;
-                                posts_to.push(post);
-                            }
-                            entry.instances.len()
-                        }
-                    };
-                    self.outcome(expected)
-                }
-            };
-            match &outcome {
-                Outcome::Running => {
-                    entry.set_running(true);
-                    self.instances.append(&mut posts_to);
-                }
-                Outcome::NotStarted => {}
-                Outcome::Failed(why) => tracing::error!("{why}"),
-            }
-            // Of a service that failed some instances may run; nobody will ever need them.
-            for mut post in posts_to {
-                post.send(Letter::Exit);
-            }
-            self.outcomes.push(outcome);
-        }
-        Ok(())
-    }
-
-    /// What keeps a service from being started before it is even tried.
-    fn obstacle(&self, service: &Service) -> Option<String> {
-        let name = &service.name;
-        let missing = |what: &str| {
-            Some(format!(
-                "service '{name}' cannot be started: {what} is not part of version {}",
-                env!("CARGO_PKG_VERSION")
-            ))
-        };
-        if matches!(service.placement, Placement::Standalone(_)) {
-            return missing("\"standalone\"");
-        }
-        if service.protocol == Protocol::Lapps {
-            return missing("\"protocol\": \"LAppS\"");
-        }
-        if let Some(module) = service.preload.first() {
-            return missing(&format!("the module '{module}' of \"preload\""));
-        }
-        let failed = self
-            .services()
-            .find(|(other, outcome)| service.depends.contains(&other.name) && **outcome != Outcome::Running);
-        failed.map(|(other, _)| {
-            format!(
-                "service '{name}' cannot be started: it depends on '{}', which is not running",
-                other.name
-            )
-        })
-    }
-
-    /// Waits for `expected` instances to say whether they have started.
-    fn outcome(&self, expected: usize) -> Outcome {
-        let mut outcome = Outcome::Running;
-        let mut left = expected;
-        while left > 0 {
-            match self.reports.recv() {
-                Ok(Report::Started(result)) => {
-                    left -= 1;
-                    if let Err(error) = result {
-                        outcome = Outcome::Failed(error);
-                    }
-                }
-                Ok(Report::Ended(Err(error))) => {
-                    // `wait` must hear of it too: a server without one of its threads is not to go on.
-                    let _ = self.sender.send(Report::Ended(Err(error.clone())));
-                    return Outcome::Failed(error);
-                }
-                Ok(_) => {}
-                Err(_) => return Outcome::Failed("all threads have ended".into()),
-            }
-        }
-        outcome
-    }
-
     fn stop(&mut self) {
         let deadline = Instant::now() + self.grace;
+        self.life.stop();
         self.stop_listeners.store(true, Ordering::Release);
         for waker in &self.listener_wakers {
             let _ = waker.wake();
@@ -413,37 +339,22 @@ impl Server {
         for worker in &mut self.workers {
             worker.send(Mail::Stop);
         }
-        for instance in &mut self.instances {
-            instance.send(Letter::Stop);
+        for instance in self.dedicated.iter_mut().chain(&mut self.standalone) {
+            instance.send(Letter::Stop { deadline });
         }
-        let all = self.workers.len() + self.instances.len();
-        self.await_reports(all, deadline, "onShutdown", |report| matches!(report, Report::Stopped));
+        self.threads.await_stopped(self.workers.len() + self.dedicated.len(), deadline);
         for worker in &mut self.workers {
             worker.send(Mail::Drain { deadline });
         }
-        let ended = |report: &Report| matches!(report, Report::Ended(_));
-        // A little more than the workers have, so that a worker that cuts at the deadline is not called late.
+        // A little more than they have themselves, so that a thread that cuts at the deadline is not called late.
         let late = Duration::from_secs(2);
-        self.await_reports(self.workers.len(), deadline + late, "closing connections", ended);
-        for instance in &mut self.instances {
-            instance.send(Letter::Exit);
+        self.threads.await_ends(Kind::Worker, deadline + late, "closing connections");
+        for instance in &mut self.dedicated {
+            instance.send(Letter::Exit { deadline });
         }
-        self.await_reports(self.instances.len(), Instant::now() + late, "the last events", ended);
-    }
-
-    /// Waits for `count` such reports, and says what took too long.
-    fn await_reports(&self, count: usize, deadline: Instant, what: &str, wanted: impl Fn(&Report) -> bool) {
-        let mut left = count;
-        while left > 0 {
-            match self.reports.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(report) => left -= usize::from(wanted(&report)),
-                Err(RecvTimeoutError::Timeout) => {
-                    tracing::warn!("{left} of {count} threads did not finish {what} in time");
-                    return;
-                }
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-        }
+        let last = deadline.max(Instant::now()) + late;
+        self.threads.await_ends(Kind::Dedicated, last, "the last events");
+        self.threads.await_ends(Kind::Standalone, last, "run");
     }
 }
 
@@ -456,24 +367,6 @@ impl Stopper {
     pub fn stop(&self) {
         let _ = self.0.send(Report::Signal);
     }
-}
-
-/// Starts a thread whose end is reported, a panic too.
-fn spawn(
-    name: String,
-    reports: Sender<Report>,
-    run: impl FnOnce() -> io::Result<()> + Send + 'static,
-) -> io::Result<()> {
-    let thread = thread::Builder::new().name(name.clone());
-    let run = std::panic::AssertUnwindSafe(run);
-    thread.spawn(move || {
-        let result = match std::panic::catch_unwind(run) {
-            Ok(result) => result.map_err(|error| format!("thread {name}: {error}")),
-            Err(_) => Err(format!("thread {name} panicked")),
-        };
-        let _ = reports.send(Report::Ended(result));
-    })?;
-    Ok(())
 }
 
 /// The core for each worker: the cores that the process may use, in turn.

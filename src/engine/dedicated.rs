@@ -3,28 +3,31 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
 
-use lapps_lua::port::{Answer, Command, ConnId, Event, Port};
-use lapps_lua::reactive::{Reactive, Verdict};
+use lapps_lua::error::Failure;
+use lapps_lua::port::{Command, ConnId, Event, Port};
+use lapps_lua::reactive::Verdict;
 use lapps_parser::close::CloseCode;
 
+use super::instance::{CLEANUP, Instance, Settled};
+use super::log_failure;
 use super::mail::{Letter, Mail};
 use super::mailbox::{Mailbox, Postbox};
-use super::presence::Presence;
+use super::outlet::Outlet;
+use super::presence::{Presence, ServedBy};
 use super::report::Report;
 use super::settings::Settings;
-use super::{load_instance, log_failure};
 use crate::config::Service;
 
 /// Letters taken from one worker before the next one's turn comes.
 const BATCH: usize = 64;
 
-/// Closed connections that are remembered. One of another service never leaves the set by itself; without its entry a
-/// message that crossed our close frame is merely delivered.
-const CLOSED: usize = 64 * 1024;
-
 /// What a dedicated instance is made of.
 pub(crate) struct Parts {
+    /// Its number among all dedicated instances, and among those of its service.
+    pub(crate) number: usize,
+    pub(crate) nth: usize,
     pub(crate) mailbox: Mailbox<Letter>,
     /// To every worker, by number.
     pub(crate) posts: Vec<Postbox<Mail>>,
@@ -34,142 +37,184 @@ pub(crate) struct Parts {
     pub(crate) reports: Sender<Report>,
 }
 
+/// The state of the thread's loop.
+struct Dedicated {
+    mailbox: Mailbox<Letter>,
+    instance: Instance,
+    outlet: Outlet,
+    /// Connections whose mark was reached while a message of theirs waited.
+    marks: HashSet<ConnId>,
+    reports: Sender<Report>,
+    /// Nothing comes any more: the end of the grace.
+    exit: Option<Instant>,
+}
+
 /// Loads the instance and serves it until told to end. The thread's main function.
 pub(crate) fn run(parts: Parts, service: &Service) {
-    parts.mailbox.wake().adopt();
-    let mut outlet = Outlet { posts: parts.posts, presence: parts.presence, closed: HashSet::new() };
-    let mut instance = match load_instance(service, &parts.settings, &mut outlet) {
-        Ok(instance) => {
-            let _ = parts.reports.send(Report::Started(Ok(())));
-            instance
-        }
+    let Parts { number, nth, mailbox, posts, presence, settings, reports } = parts;
+    mailbox.wake().adopt();
+    let own = ServedBy::dedicated(number);
+    let mut outlet = Outlet::new(posts, presence, own, Arc::clone(&settings.life));
+    let instance = match Instance::load(service, nth, &settings, &mut outlet) {
+        Ok(instance) => instance,
         Err(error) => {
-            let _ = parts.reports.send(Report::Started(Err(error)));
+            let _ = reports.send(Report::started(Err(error)));
             return;
         }
     };
-    let mut mailbox = parts.mailbox;
-    while serve(&mut mailbox, &mut instance, &mut outlet, &parts.reports) {
-        mailbox.wake().prepare();
-        if mailbox.is_empty() {
-            std::thread::park();
-        }
-        mailbox.wake().awake();
+    let _ = reports.send(if instance.is_starting() { Report::Waits } else { Report::started(Ok(())) });
+    let mut dedicated = Dedicated { mailbox, instance, outlet, marks: HashSet::new(), reports, exit: None };
+    if dedicated.serve() {
+        dedicated.wind_down();
     }
 }
 
-/// Takes letters until there are none. False: the instance is to end.
-fn serve(
-    mailbox: &mut Mailbox<Letter>,
-    instance: &mut Reactive,
-    outlet: &mut Outlet,
-    reports: &Sender<Report>,
-) -> bool {
-    let mut exit = false;
-    loop {
+impl Dedicated {
+    /// Turns until told to end. False: the instance could not be started.
+    fn serve(&mut self) -> bool {
+        loop {
+            let took = self.take_letters();
+            if !self.turn() {
+                return false;
+            }
+            if took {
+                continue;
+            }
+            if let Some(deadline) = self.exit
+                && (self.instance.is_done() || Instant::now() >= deadline)
+            {
+                return true;
+            }
+            self.sleep();
+        }
+    }
+
+    /// Takes a batch of letters of each worker. False: there were none.
+    fn take_letters(&mut self) -> bool {
         let mut took = false;
-        for sender in 0..mailbox.senders() {
+        for sender in 0..self.mailbox.senders() {
             let mut taken = 0;
             while taken < BATCH {
-                let Some(letter) = mailbox.take(sender) else { break };
+                let Some(letter) = self.mailbox.take(sender) else { break };
+                self.on_letter(letter);
                 taken += 1;
-                let event = match &letter {
-                    Letter::Message { conn, opcode, payload } => {
-                        // We closed it while the message was on its way: as if it had come after our close frame.
-                        if outlet.closed.contains(conn) {
-                            continue;
-                        }
-                        Event::Message { conn: *conn, opcode: *opcode, payload }
-                    }
-                    Letter::Disconnected(conn) => {
-                        outlet.farewell(*conn);
-                        Event::Disconnected(*conn)
-                    }
-                    Letter::Mark(conn) => {
-                        outlet.put(usize::from(conn.worker()), Mail::Marked(*conn));
-                        continue;
-                    }
-                    Letter::Stop => Event::Stop,
-                    Letter::Exit => {
-                        exit = true;
-                        continue;
-                    }
-                };
-                if let Verdict::Fail(failure) = instance.deliver(outlet, event) {
-                    let conn = if let Event::Message { conn, .. } = event { Some(conn) } else { None };
-                    log_failure(&failure, conn.is_some_and(|conn| !outlet.has(conn)));
-                    if let Some(conn) = conn {
-                        outlet.command(Command::Close { conn, code: CloseCode::INTERNAL, reason: "" });
-                    }
-                }
-                if let Letter::Stop = letter {
-                    let _ = reports.send(Report::Stopped);
-                }
             }
             if taken > 0 {
                 took = true;
-                mailbox.settle(sender);
-                outlet.notify();
+                self.mailbox.settle(sender);
+                self.outlet.notify();
             }
         }
-        if !took {
-            return !exit;
-        }
-    }
-}
-
-/// Where the instance's commands go.
-struct Outlet {
-    posts: Vec<Postbox<Mail>>,
-    presence: Arc<[Presence]>,
-    /// Connections that this instance has closed and not yet seen end.
-    closed: HashSet<ConnId>,
-}
-
-impl Outlet {
-    fn has(&self, conn: ConnId) -> bool {
-        self.presence.get(usize::from(conn.worker())).is_some_and(|presence| presence.has(conn))
+        took
     }
 
-    /// Says that all messages of a connection that has ended are answered, and sends nothing to it any more.
-    fn farewell(&mut self, conn: ConnId) {
-        let worker = usize::from(conn.worker());
-        self.closed.remove(&conn);
-        self.presence[worker].leave(conn);
-        self.put(worker, Mail::Farewell(conn));
-    }
-
-    fn put(&mut self, worker: usize, mail: Mail) {
-        if let Err(mail) = self.posts[worker].put(mail) {
-            // The worker has more of ours than it can take in a turn. It waits for nobody, so we can wait for it.
-            self.posts[worker].send(mail);
-        }
-    }
-
-    fn notify(&self) {
-        for post in &self.posts {
-            post.notify();
-        }
-    }
-}
-
-impl Port for Outlet {
-    fn command(&mut self, command: Command<'_>) -> Answer {
-        let (conn, closes) = match command {
-            Command::Send { conn, .. } => (conn, false),
-            Command::Close { conn, .. } => (conn, true),
+    fn on_letter(&mut self, letter: Letter) {
+        let event = match &letter {
+            Letter::Opened(conn) => Event::Opened(*conn),
+            Letter::Message { conn, opcode, payload } => {
+                // We closed it while the message was on its way: as if it had come after our close frame.
+                if self.outlet.has_closed(*conn) {
+                    return;
+                }
+                Event::Message { conn: *conn, opcode: *opcode, payload }
+            }
+            Letter::Disconnected(conn) => {
+                self.marks.remove(conn);
+                self.outlet.farewell(*conn);
+                Event::Disconnected(*conn)
+            }
+            Letter::Mark(conn) => {
+                if self.instance.is_waiting(*conn) {
+                    self.marks.insert(*conn);
+                } else {
+                    self.outlet.marked(*conn);
+                }
+                return;
+            }
+            Letter::Stop { .. } => {
+                if self.instance.stop(&mut self.outlet) {
+                    let _ = self.reports.send(Report::Stopped);
+                }
+                return;
+            }
+            Letter::Exit { deadline } => {
+                self.exit = Some(*deadline);
+                return;
+            }
         };
-        if !self.has(conn) {
-            return Answer::Closed;
+        // What waits weighs on its connection until the mark behind it goes back.
+        if let Verdict::Fail(failure) = self.instance.deliver(&mut self.outlet, event) {
+            self.on_failure(&failure);
         }
-        let worker = usize::from(conn.worker());
-        self.put(worker, Mail::from_command(command));
-        if closes && self.presence[worker].leave(conn) {
-            if self.closed.len() >= CLOSED {
-                self.closed.clear();
+    }
+
+    /// Lets the fibers run that want to, and sees to what has come of those that waited. False: the instance could not
+    /// be started.
+    fn turn(&mut self) -> bool {
+        let mut changed = self.instance.turn(&mut self.outlet);
+        while let Some(settled) = self.instance.next_settled() {
+            changed = true;
+            match settled {
+                Settled::Started(result) => {
+                    let failed = result.is_err();
+                    let _ = self.reports.send(Report::Started { result, waited: true });
+                    if failed {
+                        return false;
+                    }
+                }
+                Settled::Handled { .. } => {}
+                Settled::Failed(failure) => self.on_failure(&failure),
+                Settled::Stopped => drop(self.reports.send(Report::Stopped)),
             }
-            self.closed.insert(conn);
         }
-        Answer::Done
+        if changed {
+            let Dedicated { marks, instance, outlet, .. } = self;
+            marks.retain(|conn| {
+                let waits = instance.is_waiting(*conn);
+                if !waits {
+                    outlet.marked(*conn);
+                }
+                waits
+            });
+            outlet.notify();
+        }
+        true
+    }
+
+    fn on_failure(&mut self, failure: &Failure) {
+        let conn = failure.conn();
+        log_failure(failure, conn.is_some_and(|conn| !self.outlet.has(conn)));
+        if let Some(conn) = conn {
+            self.outlet.command(Command::Close { conn, code: CloseCode::INTERNAL, reason: "" });
+        }
+    }
+
+    /// Parks until there is a letter, or the instance wants its next turn, or the time to end has come.
+    fn sleep(&mut self) {
+        let turn = self.instance.next_turn().map(|due| self.outlet.life().moment(due));
+        let next = [turn, self.exit].into_iter().flatten().min();
+        let wait = next.map(|next| next.saturating_duration_since(Instant::now()));
+        if wait == Some(Duration::ZERO) {
+            return;
+        }
+        self.mailbox.wake().prepare();
+        if self.mailbox.is_empty() {
+            match wait {
+                Some(wait) => std::thread::park_timeout(wait),
+                None => std::thread::park(),
+            }
+        }
+        self.mailbox.wake().awake();
+    }
+
+    /// Interrupts what still runs, and lets cleanup handlers come to their end.
+    fn wind_down(&mut self) {
+        self.instance.wind_down(&mut self.outlet);
+        let deadline = self.exit.max(Some(Instant::now() + CLEANUP));
+        self.exit = deadline;
+        while self.turn() && !self.instance.has_ended() && Some(Instant::now()) < deadline {
+            self.sleep();
+        }
+        self.instance.report_deadlock();
     }
 }

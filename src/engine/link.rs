@@ -14,20 +14,27 @@ pub(crate) struct Link {
     post: Postbox<Letter>,
     /// Letters were put in since the instance was last notified.
     fresh: bool,
-    /// Ended connections that found no room: at most one entry per connection, and no message passes them.
-    ended: VecDeque<ConnId>,
+    /// Beginnings and ends of connections that found no room: at most one of each per connection, and no message passes
+    /// them.
+    news: VecDeque<News>,
     /// Connections that are not read because the ring is full.
     waiting: VecDeque<Key>,
 }
 
+#[derive(Clone, Copy)]
+enum News {
+    Opened(ConnId),
+    Disconnected(ConnId),
+}
+
 impl Link {
     pub(crate) fn new(post: Postbox<Letter>) -> Link {
-        Link { post, fresh: false, ended: VecDeque::new(), waiting: VecDeque::new() }
+        Link { post, fresh: false, news: VecDeque::new(), waiting: VecDeque::new() }
     }
 
     /// True when the next message will be taken.
     pub(crate) fn has_room(&mut self) -> bool {
-        self.ended.is_empty() && self.post.has_room()
+        self.news.is_empty() && self.post.has_room()
     }
 
     /// Passes on a message; [`Link::has_room`] was true.
@@ -44,10 +51,16 @@ impl Link {
         self.fresh = true;
     }
 
+    /// Passes on, now or later, that a connection has been upgraded.
+    pub(crate) fn opened(&mut self, conn: ConnId) {
+        self.news.push_back(News::Opened(conn));
+        self.deliver_news();
+    }
+
     /// Passes on, now or later, that a connection has ended.
     pub(crate) fn disconnected(&mut self, conn: ConnId) {
-        self.ended.push_back(conn);
-        self.deliver_ended();
+        self.news.push_back(News::Disconnected(conn));
+        self.deliver_news();
     }
 
     /// Remembers a connection that found the ring full.
@@ -59,9 +72,9 @@ impl Link {
     /// the instance if there is something new for it. One connection a turn: it may fill the ring and wait again, behind
     /// the others, who would otherwise never find room.
     pub(crate) fn turn(&mut self, ready: &mut Vec<Key>) {
-        self.deliver_ended();
+        self.deliver_news();
         // Again when room came back while we asked to be told.
-        while !(self.ended.is_empty() && self.waiting.is_empty()) {
+        while !(self.news.is_empty() && self.waiting.is_empty()) {
             if self.has_room() {
                 ready.extend(self.waiting.pop_front());
                 break;
@@ -69,7 +82,7 @@ impl Link {
             if self.post.starve() {
                 break;
             }
-            self.deliver_ended();
+            self.deliver_news();
         }
         self.notify();
     }
@@ -84,15 +97,19 @@ impl Link {
 
     /// True when the instance has been told of every ended connection.
     pub(crate) fn is_settled(&self) -> bool {
-        self.ended.is_empty()
+        self.news.is_empty()
     }
 
-    fn deliver_ended(&mut self) {
-        while let Some(conn) = self.ended.front() {
-            if self.post.put(Letter::Disconnected(*conn)).is_err() {
+    fn deliver_news(&mut self) {
+        while let Some(news) = self.news.front() {
+            let letter = match *news {
+                News::Opened(conn) => Letter::Opened(conn),
+                News::Disconnected(conn) => Letter::Disconnected(conn),
+            };
+            if self.post.put(letter).is_err() {
                 break;
             }
-            self.ended.pop_front();
+            self.news.pop_front();
             self.fresh = true;
         }
     }

@@ -27,7 +27,7 @@ pub(crate) enum Mail {
     Start { service: usize },
     /// Nothing new will come: call `onShutdown` of every co-located instance.
     Stop,
-    /// Close every connection with 1001, and end when all are gone, or at the deadline.
+    /// Close every connection with 1001, and end when all are gone and all handlers have ended, or at the deadline.
     Drain { deadline: Instant },
 }
 
@@ -51,18 +51,20 @@ impl Weigh for Mail {
     }
 }
 
-/// What is said to a dedicated instance.
+/// What is said to an instance that has a thread of its own.
 pub(crate) enum Letter {
+    /// A connection that this instance serves has been upgraded.
+    Opened(ConnId),
     /// A message of a connection that this instance serves.
     Message { conn: ConnId, opcode: OpCode, payload: Box<[u8]> },
     /// A connection that this instance serves has ended.
     Disconnected(ConnId),
-    /// To be sent back when it is reached, as [`Mail::Marked`].
+    /// To be sent back, as [`Mail::Marked`], when it is reached and no message that came before it waits.
     Mark(ConnId),
-    /// The server stops: call `onShutdown`.
-    Stop,
-    /// All workers have ended: nothing comes any more.
-    Exit,
+    /// The server stops: call `onShutdown`, or let `run` come to its end, until the deadline.
+    Stop { deadline: Instant },
+    /// Nothing comes any more: end when all handlers have ended, or at the deadline.
+    Exit { deadline: Instant },
 }
 
 impl Weigh for Letter {

@@ -2,16 +2,20 @@
 
 pub(crate) mod balancer;
 pub(crate) mod dedicated;
+mod instance;
+pub(crate) mod life;
 mod link;
 pub(crate) mod listener;
 pub(crate) mod mail;
 pub(crate) mod mailbox;
 pub(crate) mod outbox;
+mod outlet;
 pub(crate) mod presence;
 pub(crate) mod report;
 pub(crate) mod settings;
 mod slab;
 mod spsc;
+pub(crate) mod standalone;
 mod turned_away;
 pub(crate) mod wake;
 mod wheel;
@@ -20,34 +24,32 @@ pub(crate) mod worker;
 pub(crate) use link::Link;
 
 use lapps_lua::error::{Failure, FailureKind};
-use lapps_lua::port::Port;
-use lapps_lua::reactive::Reactive;
-use lapps_lua::setup::{Setup, Source};
+use lapps_lua::setup::{Concurrency, Setup, Source};
 
 use crate::config::{self, Service};
 use settings::Settings;
 
-/// Loads one instance of `service` and calls its `onStart`. The error is a text for the log.
-pub(crate) fn load_instance(
-    service: &Service,
-    settings: &Settings,
-    port: &mut dyn Port,
-) -> Result<Reactive, String> {
+/// What instance `number` of `service` is made of.
+fn setup<'s>(service: &'s Service, number: usize, settings: &'s Settings) -> Setup<'s> {
     let source = match service.source {
         config::Source::Apps => {
             Source::Apps { directory: &settings.applications, lua_path: settings.lua_path.as_deref() }
         }
         config::Source::Embedded(text) => Source::Embedded { text },
     };
-    let setup = Setup {
+    Setup {
         service: &service.name,
         source,
         memory_limit: service.max_lua_memory,
         strict: service.lapps_strict,
-    };
-    let mut instance = Reactive::load(&setup).map_err(|error| error.to_string())?;
-    instance.start(port).map_err(|failure| failure.to_string())?;
-    Ok(instance)
+        concurrency: service.concurrency.map(|concurrency| match concurrency {
+            config::Concurrency::Serial => Concurrency::Serial,
+            config::Concurrency::Connection => Concurrency::Connection,
+            config::Concurrency::Free => Concurrency::Free,
+        }),
+        instance: number,
+        preload: &service.preload,
+    }
 }
 
 /// Logs what a handler did wrong. `gone`: its connection is closed by now, and a handler that passes on the `false` of a

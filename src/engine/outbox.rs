@@ -1,14 +1,16 @@
 //! All that a worker's connections have still to send: where services' commands arrive.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lapps_lua::port::{Answer, Command, ConnId, Port};
 use lapps_parser::close::{self, CloseCode};
 use lapps_parser::frame::{self, MAX_HEADER_LEN, OpCode};
 
+use super::life::Life;
 use super::mail::Mail;
 use super::mailbox::Postbox;
-use super::presence::Presence;
+use super::presence::{Presence, ServedBy};
 use super::slab::Key;
 use crate::net::write_queue::{Buffers, WriteQueue};
 
@@ -33,6 +35,13 @@ pub(crate) struct Outbox {
     /// Workers that got mail from us since they were last notified.
     to_notify: Vec<u8>,
     auto_fragment: bool,
+    life: Arc<Life>,
+}
+
+/// The worker as one of its co-located instances sees it.
+pub(crate) struct ServicePort<'o> {
+    outbox: &'o mut Outbox,
+    service: usize,
 }
 
 /// The outgoing half of one connection.
@@ -60,6 +69,7 @@ impl Outbox {
         presence: Arc<[Presence]>,
         posts: Vec<Option<Postbox<Mail>>>,
         auto_fragment: bool,
+        life: Arc<Life>,
     ) -> Outbox {
         Outbox {
             worker,
@@ -70,7 +80,18 @@ impl Outbox {
             presence,
             to_notify: Vec::new(),
             auto_fragment,
+            life,
         }
+    }
+
+    /// The number of the worker.
+    pub(crate) fn worker(&self) -> usize {
+        usize::from(self.worker)
+    }
+
+    /// The door for the instance of this service.
+    pub(crate) fn port(&mut self, service: usize) -> ServicePort<'_> {
+        ServicePort { outbox: self, service }
     }
 
     /// The number by which services know the connection with this key.
@@ -86,9 +107,9 @@ impl Outbox {
         *self.row(key) = Output { generation: key.generation, ..Output::default() };
     }
 
-    /// Lets services send to the connection: the upgrade is answered.
-    pub(crate) fn open(&mut self, key: Key, limit: usize) {
-        self.presence[usize::from(self.worker)].arrive(self.id(key));
+    /// Lets services send to the connection, which this instance serves: the upgrade is answered.
+    pub(crate) fn open(&mut self, key: Key, limit: usize, by: ServedBy) {
+        self.presence[usize::from(self.worker)].arrive(self.id(key), by);
         let row = self.row(key);
         row.open = true;
         row.limit = limit;
@@ -262,10 +283,9 @@ impl Outbox {
         }
         Answer::Done
     }
-}
 
-impl Port for Outbox {
-    fn command(&mut self, command: Command<'_>) -> Answer {
+    /// Carries out a command of an instance, here or elsewhere.
+    pub(crate) fn command(&mut self, command: Command<'_>) -> Answer {
         match command {
             Command::Send { conn, opcode, payload } if conn.worker() == self.worker => {
                 self.send(conn, opcode, payload)
@@ -280,6 +300,26 @@ impl Port for Outbox {
             }
             other => self.forward(other),
         }
+    }
+}
+
+impl Port for ServicePort<'_> {
+    fn command(&mut self, command: Command<'_>) -> Answer {
+        self.outbox.command(command)
+    }
+
+    fn now(&mut self) -> Duration {
+        self.outbox.life.now()
+    }
+
+    fn serves(&mut self, conn: ConnId) -> bool {
+        let Outbox { worker, presence, .. } = &*self.outbox;
+        conn.worker() == *worker
+            && presence[usize::from(*worker)].is_served(conn, ServedBy::service(self.service))
+    }
+
+    fn is_stopping(&mut self) -> bool {
+        self.outbox.life.is_stopping()
     }
 }
 
@@ -303,9 +343,10 @@ mod tests {
     const KEY: Key = Key { slot: 300, generation: 5 };
 
     fn outbox() -> Outbox {
-        let mut outbox = Outbox::new(0, Arc::from([Presence::new()]), vec![None], false);
+        let life = Arc::new(Life::new());
+        let mut outbox = Outbox::new(0, Arc::from([Presence::new()]), vec![None], false, life);
         outbox.add(KEY);
-        outbox.open(KEY, 100);
+        outbox.open(KEY, 100, ServedBy::service(1));
         outbox
     }
 
@@ -339,6 +380,17 @@ mod tests {
             assert_eq!(outbox.command(close), Answer::Closed);
         }
         assert!(outbox.row(KEY).queue.is_empty());
+    }
+
+    #[test]
+    fn a_service_is_told_which_connections_it_serves() {
+        let mut outbox = outbox();
+        let conn = outbox.id(KEY);
+        assert!(outbox.port(1).serves(conn) && !outbox.port(0).serves(conn));
+        let elsewhere = ConnId::new(1, conn.slot(), conn.generation());
+        assert!(!outbox.port(1).serves(elsewhere) && !outbox.port(1).serves(ConnId::new(0, 301, 5)));
+        outbox.command(Command::Close { conn, code: CloseCode::NORMAL, reason: "" });
+        assert!(!outbox.port(1).serves(conn));
     }
 
     #[test]

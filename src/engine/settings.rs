@@ -1,4 +1,4 @@
-//! What all workers share of the configuration, in the units they use.
+//! What all threads share: the configuration in the units they use, and the server's life.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,11 +8,13 @@ use lapps_parser::decoder::Limits;
 use lapps_parser::http::HeadLimits;
 use rustls::ServerConfig;
 
+use super::life::Life;
 use super::wheel::TICK_MS;
 use crate::config::{self, Config};
 
 /// Settings of the engine; they do not change while the server runs.
 pub(crate) struct Settings {
+    pub(crate) life: Arc<Life>,
     pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) heads: HeadLimits,
     /// For connections that have no service: nothing is a message there.
@@ -39,6 +41,7 @@ pub(crate) struct Timeouts {
 impl Settings {
     pub(crate) fn new(config: &Config, tls: Option<Arc<ServerConfig>>, lua_path: Option<String>) -> Settings {
         Settings {
+            life: Arc::new(Life::new()),
             tls,
             heads: HeadLimits::default(),
             no_messages: Limits { max_message: 0, max_fragments: 0 },

@@ -59,17 +59,19 @@ impl Worker {
         self.let_go_on(key, waiting);
     }
 
-    /// Lets a connection be read again whose output fell below the low mark, half of the high-water mark.
+    /// Lets a connection be read again whose output, with what waits for its co-located instance, fell below the low
+    /// mark, half of the high-water mark. What is in flight to a dedicated instance is looked at when it is read.
     fn let_go_on(&mut self, key: Key, waiting: usize) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         if conn.pause == Pause::Output {
-            let low = match conn.home {
-                Home::Here { service } | Home::Dedicated { service, .. } => {
-                    self.registry.entry(usize::from(service)).service.outgoing_high_water / 2
-                }
-                Home::None => 0,
+            let of = |service: u16| self.registry.entry(usize::from(service)).service.outgoing_high_water;
+            let (high_water, in_flight) = match conn.home {
+                // Not after a close frame: nothing more is delivered, and the peer's answer is still to be read.
+                Home::Here { service } if self.outbox.is_open(key) => (of(service), conn.in_flight),
+                Home::Here { service } | Home::Dedicated { service, .. } => (of(service), 0),
+                Home::None => (0, 0),
             };
-            if waiting <= low {
+            if waiting + in_flight <= high_water / 2 {
                 conn.pause = Pause::Budget;
                 self.ready.push(key);
             }
@@ -80,6 +82,14 @@ impl Worker {
     pub(super) fn on_marked(&mut self, key: Key) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.in_flight -= std::mem::take(&mut conn.marked);
+        let waiting = self.outbox.waiting(key);
+        self.let_go_on(key, waiting);
+    }
+
+    /// The co-located instance has handled a message that waited.
+    pub(super) fn on_handled(&mut self, key: Key, weight: usize) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.in_flight -= weight;
         let waiting = self.outbox.waiting(key);
         self.let_go_on(key, waiting);
     }
@@ -156,12 +166,10 @@ impl Worker {
         match std::mem::replace(&mut conn.home, Home::None) {
             Home::None => {}
             Home::Here { service } => {
-                if let Some(instance) = &mut self.instances[usize::from(service)]
-                    && let Verdict::Fail(failure) =
-                        instance.deliver(&mut self.outbox, Event::Disconnected(id))
-                {
+                if let Verdict::Fail(failure) = self.tell(service.into(), Event::Disconnected(id)) {
                     tracing::error!("{failure}");
                 }
+                self.settle(service.into());
             }
             Home::Dedicated { service, instance } => {
                 self.registry.entry(usize::from(service)).leave(usize::from(instance));

@@ -2,11 +2,11 @@
 
 use lapps_lua::port::Event;
 use lapps_lua::reactive::Verdict;
-use lapps_parser::close::CloseCode;
 use lapps_parser::frame::MAX_HEADER_LEN;
 
+use super::instances::fail;
 use super::{Conn, Fin, Home, Pause, Worker};
-use crate::engine::log_failure;
+use crate::engine::presence::ServedBy;
 use crate::engine::slab::Key;
 use crate::net::connection::Happening;
 use crate::net::ended::Ended;
@@ -144,8 +144,11 @@ impl Worker {
                         return Flow::Paused(at, Pause::Ring);
                     }
                 }
-                // What is in flight counts as if it came back: an echo must not close a connection that reads late.
-                if self.outbox.waiting(key) + conn.in_flight > high_water {
+                // What is in flight counts as if it came back: an echo must not close a connection that reads late. Not
+                // after a close frame: nothing more is delivered.
+                let waiting = self.outbox.waiting(key);
+                if waiting + conn.in_flight > high_water && (waiting > high_water || self.outbox.is_open(key))
+                {
                     return Flow::Paused(at, Pause::Output);
                 }
             }
@@ -167,9 +170,11 @@ impl Worker {
                         Home::Here { service } => {
                             let Some(instance) = &mut self.instances[usize::from(service)] else { continue };
                             let event = Event::Message { conn: id, opcode, payload };
-                            if let Verdict::Fail(failure) = instance.deliver(&mut self.outbox, event) {
-                                log_failure(&failure, !self.outbox.is_open(key));
-                                self.outbox.close(key, Some(CloseCode::INTERNAL), "");
+                            let mut port = self.outbox.port(service.into());
+                            match instance.deliver(&mut port, event) {
+                                Verdict::Keep => {}
+                                Verdict::Waits { weight } => conn.in_flight += weight,
+                                Verdict::Fail(failure) => fail(&mut self.outbox, &failure),
                             }
                         }
                         Home::Dedicated { instance, .. } => {
@@ -191,13 +196,29 @@ impl Worker {
                         Answer::Open { service, admitted } => {
                             let entry = self.registry.entry(service);
                             conn.protocol.open();
-                            conn.home = match entry.join(admitted) {
+                            let limit = entry.service.outgoing_limit;
+                            let id = self.outbox.id(key);
+                            match entry.join(admitted) {
                                 Some(instance) => {
-                                    Home::Dedicated { service: service as u16, instance: instance as u16 }
+                                    conn.home = Home::Dedicated {
+                                        service: service as u16,
+                                        instance: instance as u16,
+                                    };
+                                    self.outbox.open(key, limit, ServedBy::dedicated(instance));
+                                    self.links[instance].opened(id);
                                 }
-                                None => Home::Here { service: service as u16 },
-                            };
-                            self.outbox.open(key, entry.service.outgoing_limit);
+                                None => {
+                                    conn.home = Home::Here { service: service as u16 };
+                                    self.outbox.open(key, limit, ServedBy::service(service));
+                                    let Some(instance) = &mut self.instances[service] else { continue };
+                                    let mut port = self.outbox.port(service);
+                                    if let Verdict::Fail(failure) =
+                                        instance.deliver(&mut port, Event::Opened(id))
+                                    {
+                                        fail(&mut self.outbox, &failure);
+                                    }
+                                }
+                            }
                         }
                     }
                 }

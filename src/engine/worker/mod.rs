@@ -2,6 +2,7 @@
 
 mod ending;
 mod input;
+mod instances;
 mod timing;
 
 use std::io;
@@ -10,19 +11,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use lapps_lua::port::{Command, Event, Port};
-use lapps_lua::reactive::{Reactive, Verdict};
+use lapps_lua::port::Command;
 use mio::event::Event as Readiness;
 use mio::{Events, Interest, Poll, Token};
 
+use super::instance::Instance;
 use super::link::Link;
 use super::mail::Mail;
 use super::mailbox::Mailbox;
 use super::outbox::Outbox;
 use super::report::Report;
+use super::settings::Settings;
 use super::slab::{Key, Slab};
 use super::wheel::Wheel;
-use super::{load_instance, settings::Settings};
 use crate::net::connection::Connection;
 use crate::net::ended::{Ended, LastWord};
 use crate::net::transport::{CIPHER_CARRY, CIPHER_READ, Transport};
@@ -67,7 +68,9 @@ pub(crate) struct Worker {
     outbox: Outbox,
     links: Vec<Link>,
     /// The co-located instances, by number of their service.
-    instances: Vec<Option<Reactive>>,
+    instances: Vec<Option<Instance>>,
+    /// Instances whose `onShutdown` waits.
+    stops_left: usize,
     registry: Arc<Registry>,
     settings: Arc<Settings>,
     load: Arc<Load>,
@@ -85,7 +88,7 @@ pub(crate) struct Worker {
     handshakes_left: u32,
     /// The order to drain came with this turn's mail.
     drain_ordered: Option<Instant>,
-    /// Set when the server stops: the end of the grace.
+    /// Set when connections are to go: the end of the grace.
     drain: Option<Instant>,
 }
 
@@ -102,9 +105,9 @@ struct Conn {
     fin: Fin,
     /// What is to be said when the dedicated instance has answered what came before the end.
     last_word: Option<LastWord>,
-    /// Bytes that were given to its dedicated instance and may still be on their way there or back.
+    /// Bytes that were given to its instance and are not handled: on their way to or from a dedicated one, or waiting.
     in_flight: usize,
-    /// How many of them the instance says when it has handled; 0 while it was not asked.
+    /// How many of them a dedicated instance says when it has handled; 0 while it was not asked.
     marked: usize,
     /// The peer will send nothing more.
     eof: bool,
@@ -138,7 +141,7 @@ enum Pause {
     No,
     /// In `ready`, once: its budget for this turn is used up, or what it waited for has come.
     Budget,
-    /// Its output, with what is in flight to its dedicated instance, is over the high-water mark.
+    /// Its output, with what is in flight, is over the high-water mark.
     Output,
     /// In the `waiting` of its link: the instance's ring is full.
     Ring,
@@ -165,6 +168,7 @@ impl Worker {
             outbox: parts.outbox,
             links: parts.links,
             instances,
+            stops_left: 0,
             registry: parts.registry,
             settings: parts.settings,
             load: parts.load,
@@ -189,7 +193,8 @@ impl Worker {
         let mut events = Events::with_capacity(self.settings.max_poll_events);
         let mut keys = Vec::new();
         while !self.is_done() {
-            self.wait(&mut events)?;
+            let timeout = self.time_to_next();
+            self.wait(&mut events, timeout)?;
             self.tick();
             self.handshakes_left = HANDSHAKES_PER_TURN;
             for event in &events {
@@ -201,6 +206,7 @@ impl Worker {
             }
             self.take_mail();
             self.take_due();
+            self.turn_instances();
             self.flush_all(&mut keys);
             for link in &mut self.links {
                 link.turn(&mut self.ready);
@@ -212,7 +218,7 @@ impl Worker {
             self.end(key, Ended::Shutdown);
         }
         self.settle_links();
-        Ok(())
+        self.wind_down(&mut events)
     }
 
     /// Flushes all output that has changed. A flush can end a connection, whose service may send to others then: so
@@ -229,9 +235,8 @@ impl Worker {
         }
     }
 
-    /// Sleeps until there is something to do.
-    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let mut timeout = self.time_to_next();
+    /// Sleeps until there is something to do, or for so long.
+    fn wait(&mut self, events: &mut Events, mut timeout: Option<Duration>) -> io::Result<()> {
         if timeout != Some(Duration::ZERO) {
             self.mailbox.wake().prepare();
             if !self.mailbox.is_empty() {
@@ -251,7 +256,7 @@ impl Worker {
             return Some(Duration::ZERO);
         }
         let due = self.wheel.earliest().map(|tick| timing::time_of(self.started, tick));
-        let next = [due, self.drain].into_iter().flatten().min();
+        let next = [self.next_turn(), due, self.drain].into_iter().flatten().min();
         let wait = next.map(|next| next.saturating_duration_since(Instant::now()));
         [wait, self.settings.max_poll_wait].into_iter().flatten().min()
     }
@@ -314,24 +319,9 @@ impl Worker {
                 self.say_last_word(Key { slot: conn.slot(), generation: conn.generation() });
             }
             Mail::Start { service } => self.start(service),
-            Mail::Stop => {
-                for instance in self.instances.iter_mut().flatten() {
-                    if let Verdict::Fail(failure) = instance.deliver(&mut self.outbox, Event::Stop) {
-                        tracing::error!("{failure}");
-                    }
-                }
-                let _ = self.reports.send(Report::Stopped);
-            }
+            Mail::Stop => self.stop_instances(),
             Mail::Drain { deadline } => self.drain_ordered = Some(deadline),
         }
-    }
-
-    /// Loads and starts the co-located instance of `service`.
-    fn start(&mut self, service: usize) {
-        let entry = self.registry.entry(service);
-        let result = load_instance(&entry.service, &self.settings, &mut self.outbox);
-        let result = result.map(|instance| self.instances[service] = Some(instance));
-        let _ = self.reports.send(Report::Started(result));
     }
 
     /// Takes over a connection that a listener accepted.
@@ -395,7 +385,9 @@ impl Worker {
     }
 
     fn is_done(&self) -> bool {
-        self.drain.is_some_and(|deadline| self.conns.len() == 0 || Instant::now() >= deadline)
+        self.drain.is_some_and(|deadline| {
+            (self.conns.len() == 0 && self.instances_are_done()) || Instant::now() >= deadline
+        })
     }
 
     /// Waits until every dedicated instance has room for what it must still hear; for a second at most, because an
@@ -429,6 +421,7 @@ mod tests {
     use std::mem::size_of;
 
     use super::*;
+    use crate::engine::life::Life;
     use crate::engine::outbox::Output;
     use crate::engine::presence::Presence;
     use crate::engine::settings::Timeouts;
@@ -453,7 +446,9 @@ mod tests {
     fn worker(handshake: u32) -> Worker {
         let poll = Poll::new().unwrap();
         let waker = mio::Waker::new(poll.registry(), WAKE).unwrap();
+        let life = Arc::new(Life::new());
         let settings = Settings {
+            life: Arc::clone(&life),
             tls: None,
             heads: lapps_parser::http::HeadLimits::default(),
             no_messages: lapps_parser::Limits { max_message: 0, max_fragments: 0 },
@@ -467,7 +462,7 @@ mod tests {
         Worker::new(Parts {
             poll,
             mailbox: Mailbox::new(Arc::new(Wake::poll(waker))),
-            outbox: Outbox::new(0, Arc::from([Presence::new()]), vec![None], false),
+            outbox: Outbox::new(0, Arc::from([Presence::new()]), vec![None], false, life),
             links: Vec::new(),
             registry: Arc::new(Registry::new(Vec::new(), None)),
             settings: Arc::new(settings),

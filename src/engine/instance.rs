@@ -1,0 +1,154 @@
+//! One reactive instance on the thread that runs it: start, turns and end, the same for both placements.
+
+use std::time::Duration;
+
+use lapps_lua::error::Failure;
+use lapps_lua::port::{ConnId, Event, Port};
+use lapps_lua::reactive::{Outcome, Progress, Reactive, Verdict};
+
+use super::settings::Settings;
+use super::setup;
+use crate::config::Service;
+
+/// How long cleanup handlers have at least when the grace was used up by handlers that waited.
+pub(crate) const CLEANUP: Duration = Duration::from_millis(500);
+
+/// One Lua state, and how far it is in its life.
+pub(crate) struct Instance {
+    lua: Reactive,
+    service: String,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// `onStart` waits.
+    Starting,
+    Running,
+    /// `onShutdown` waits.
+    Stopping,
+    Stopped,
+}
+
+/// What has come of something that waited, for the thread to see to.
+pub(crate) enum Settled {
+    /// `onStart` has ended. After an error the instance is not to be used.
+    Started(Result<(), String>),
+    /// A message that weighed so much.
+    Handled {
+        conn: ConnId,
+        weight: usize,
+    },
+    Failed(Failure),
+    /// `onShutdown` has ended.
+    Stopped,
+}
+
+impl Instance {
+    /// Loads instance `number` of `service` and calls its `onStart`. The error is a text for the log.
+    pub(crate) fn load(
+        service: &Service,
+        number: usize,
+        settings: &Settings,
+        port: &mut dyn Port,
+    ) -> Result<Instance, String> {
+        let setup = setup(service, number, settings);
+        let mut lua = Reactive::load(&setup).map_err(|error| error.to_string())?;
+        let phase = match lua.start(port).map_err(|failure| failure.to_string())? {
+            Progress::Done => Phase::Running,
+            Progress::Waits => Phase::Starting,
+        };
+        Ok(Instance { lua, service: service.name.clone(), phase })
+    }
+
+    /// True while `onStart` waits.
+    pub(crate) fn is_starting(&self) -> bool {
+        self.phase == Phase::Starting
+    }
+
+    /// Calls the handler of an event; see [`Reactive::deliver`].
+    pub(crate) fn deliver(&mut self, port: &mut dyn Port, event: Event<'_>) -> Verdict {
+        self.lua.deliver(port, event)
+    }
+
+    /// Runs the fibers that want to run by now. False: there were none.
+    pub(crate) fn turn(&mut self, port: &mut dyn Port) -> bool {
+        let wants = self.lua.is_ready() || self.lua.deadline().is_some_and(|due| due <= port.now());
+        if wants {
+            self.lua.turn(port);
+        }
+        wants
+    }
+
+    /// When it wants its next turn, on the port's clock; zero is at once.
+    pub(crate) fn next_turn(&self) -> Option<Duration> {
+        if self.lua.is_ready() { Some(Duration::ZERO) } else { self.lua.deadline() }
+    }
+
+    /// The next thing that has come of what waited; to be asked until there is none.
+    pub(crate) fn next_settled(&mut self) -> Option<Settled> {
+        loop {
+            return Some(match self.lua.next_outcome()? {
+                Outcome::Started(result) => {
+                    self.phase = Phase::Running;
+                    Settled::Started(result.map_err(|failure| failure.to_string()))
+                }
+                Outcome::Handled { conn, weight } => Settled::Handled { conn, weight },
+                Outcome::Failed(failure) => Settled::Failed(failure),
+                Outcome::Stopped => {
+                    self.phase = Phase::Stopped;
+                    Settled::Stopped
+                }
+                Outcome::Report(text) => {
+                    tracing::error!("service '{}': {text}", self.service);
+                    continue;
+                }
+                // Only a standalone service has a `run` that ends.
+                Outcome::Ended(_) => continue,
+            });
+        }
+    }
+
+    /// True while a message of `conn` waits or is being handled.
+    pub(crate) fn is_waiting(&self, conn: ConnId) -> bool {
+        self.lua.is_waiting(conn)
+    }
+
+    /// Calls `onShutdown`. False: it waits, and [`Settled::Stopped`] follows. An instance that has not started has
+    /// nothing to shut down.
+    pub(crate) fn stop(&mut self, port: &mut dyn Port) -> bool {
+        if self.phase != Phase::Running {
+            return true;
+        }
+        self.phase = Phase::Stopped;
+        match self.lua.deliver(port, Event::Stop) {
+            Verdict::Keep => {}
+            Verdict::Waits { .. } => self.phase = Phase::Stopping,
+            Verdict::Fail(failure) => tracing::error!("{failure}"),
+        }
+        self.phase == Phase::Stopped
+    }
+
+    /// True when nothing that was begun needs more time, provided that no event comes any more: no handler waits, or
+    /// none ever goes on. An `onStart` that waits needs none.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_starting() || self.lua.is_idle() || self.next_turn().is_none()
+    }
+
+    /// Interrupts all fibers; turns let their cleanup handlers run until [`Instance::has_ended`].
+    pub(crate) fn wind_down(&mut self, port: &mut dyn Port) {
+        self.lua.wind_down(port);
+    }
+
+    /// True when no fiber is left that will ever run.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lua.fibers() == 0 || self.next_turn().is_none()
+    }
+
+    /// Logs what still waits.
+    pub(crate) fn report_deadlock(&mut self) {
+        if let Some(text) = self.lua.deadlock() {
+            tracing::error!("service '{}': {text}", self.service);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! A standalone instance: a thread with one Lua state that has no clients.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use lapps_lua::port::{Answer, Command, ConnId, Port};
+use lapps_lua::reactive::Outcome;
+use lapps_lua::standalone::Standalone;
+
+use super::instance::CLEANUP;
+use super::life::Life;
+use super::mail::Letter;
+use super::mailbox::Mailbox;
+use super::report::Report;
+use super::settings::Settings;
+use super::{log_failure, setup};
+use crate::config::Service;
+
+/// What a standalone instance is made of.
+pub(crate) struct Parts {
+    /// Its number among those of its service.
+    pub(crate) nth: usize,
+    pub(crate) mailbox: Mailbox<Letter>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) reports: Sender<Report>,
+}
+
+/// The state of the thread's loop.
+struct Alone<'s> {
+    lua: Standalone,
+    service: &'s str,
+    nth: usize,
+    mailbox: Mailbox<Letter>,
+    world: World,
+    reports: Sender<Report>,
+    /// `init` has returned.
+    started: bool,
+    /// `run` has ended.
+    ended: bool,
+    /// The server stops: the end of the grace.
+    stop: Option<Instant>,
+    /// Nobody needs the instance any more.
+    exit: bool,
+}
+
+/// What a service without clients sees of the world.
+struct World(Arc<Life>);
+
+/// Loads the instance and runs it to its end. The thread's main function.
+pub(crate) fn run(parts: Parts, service: &Service) {
+    let Parts { nth, mailbox, settings, reports } = parts;
+    mailbox.wake().adopt();
+    let lua = match Standalone::load(&setup(service, nth, &settings)) {
+        Ok(lua) => lua,
+        Err(error) => {
+            let _ = reports.send(Report::started(Err(error.to_string())));
+            return;
+        }
+    };
+    let world = World(Arc::clone(&settings.life));
+    let service = service.name.as_str();
+    let (started, ended, stop, exit) = (false, false, None, false);
+    let mut alone = Alone { lua, service, nth, mailbox, world, reports, started, ended, stop, exit };
+    let _ = alone.reports.send(Report::Waits);
+    alone.lua.start(&mut alone.world);
+    if alone.run() {
+        alone.wind_down();
+    }
+}
+
+impl Alone<'_> {
+    /// Turns until the last fiber has ended, or told to end. False: it could not be started.
+    fn run(&mut self) -> bool {
+        loop {
+            while let Some(letter) = self.mailbox.take(0) {
+                match letter {
+                    Letter::Stop { deadline } => self.stop = Some(deadline),
+                    Letter::Exit { .. } => self.exit = true,
+                    // It has no connections of which anything could be told.
+                    _ => {}
+                }
+            }
+            if !self.turn() {
+                return false;
+            }
+            if self.is_done() {
+                return true;
+            }
+            self.sleep(self.stop);
+        }
+    }
+
+    /// True when it has come to its end, or is to be brought there: nothing is left; or the server stops and there is
+    /// nothing to wait for, or the grace is over.
+    fn is_done(&self) -> bool {
+        if self.ended && self.lua.fibers() == 0 {
+            return true;
+        }
+        let Some(deadline) = self.stop else { return self.exit };
+        !self.started || self.ended || self.next_turn().is_none() || Instant::now() >= deadline
+    }
+
+    /// Lets the fibers run that want to, and sees to what has come of them. False: it could not be started.
+    fn turn(&mut self) -> bool {
+        if self.next_turn().is_some_and(|due| due <= self.world.now()) {
+            self.lua.turn(&mut self.world);
+        }
+        while let Some(outcome) = self.lua.next_outcome() {
+            match outcome {
+                Outcome::Started(result) => {
+                    let result = result.map_err(|failure| failure.to_string());
+                    self.started = result.is_ok();
+                    let _ = self.reports.send(Report::Started { result, waited: true });
+                    if !self.started {
+                        return false;
+                    }
+                }
+                Outcome::Ended(Ok(())) => {
+                    tracing::info!("service '{}', instance {}: run has returned", self.service, self.nth);
+                    self.ended = true;
+                }
+                Outcome::Ended(Err(failure)) => {
+                    tracing::error!("{failure}");
+                    self.ended = true;
+                }
+                Outcome::Failed(failure) => log_failure(&failure, false),
+                Outcome::Report(text) => tracing::error!("service '{}': {text}", self.service),
+                // Only reactive services have events.
+                Outcome::Handled { .. } | Outcome::Stopped => {}
+            }
+        }
+        true
+    }
+
+    /// When it wants its next turn, on the clock; zero is at once.
+    fn next_turn(&self) -> Option<Duration> {
+        if self.lua.is_ready() { Some(Duration::ZERO) } else { self.lua.deadline() }
+    }
+
+    /// Parks until there is a letter, or the next turn is due, or `until`.
+    fn sleep(&mut self, until: Option<Instant>) {
+        let turn = self.next_turn().map(|due| self.world.0.moment(due));
+        let next = [turn, until].into_iter().flatten().min();
+        let wait = next.map(|next| next.saturating_duration_since(Instant::now()));
+        if wait == Some(Duration::ZERO) {
+            return;
+        }
+        self.mailbox.wake().prepare();
+        if self.mailbox.is_empty() {
+            match wait {
+                Some(wait) => std::thread::park_timeout(wait),
+                None => std::thread::park(),
+            }
+        }
+        self.mailbox.wake().awake();
+    }
+
+    /// Interrupts what still runs, and lets cleanup handlers come to their end.
+    fn wind_down(&mut self) {
+        self.lua.wind_down(&mut self.world);
+        let deadline = self.stop.max(Some(Instant::now() + CLEANUP));
+        while self.turn() && !self.has_ended() && Some(Instant::now()) < deadline {
+            self.sleep(deadline);
+        }
+        if let Some(text) = self.lua.deadlock() {
+            tracing::error!("service '{}': {text}", self.service);
+        }
+    }
+
+    /// True when no fiber is left that will ever run.
+    fn has_ended(&self) -> bool {
+        self.lua.fibers() == 0 || self.next_turn().is_none()
+    }
+}
+
+impl Port for World {
+    fn command(&mut self, _: Command<'_>) -> Answer {
+        Answer::Closed
+    }
+
+    fn now(&mut self) -> Duration {
+        self.0.now()
+    }
+
+    fn serves(&mut self, _: ConnId) -> bool {
+        false
+    }
+
+    fn is_stopping(&mut self) -> bool {
+        self.0.is_stopping()
+    }
+}

@@ -1,0 +1,139 @@
+//! The co-located instances of a worker: their starts, turns and ends.
+
+use std::io;
+use std::time::Instant;
+
+use lapps_lua::error::Failure;
+use lapps_lua::port::{ConnId, Event};
+use lapps_lua::reactive::Verdict;
+use lapps_parser::close::CloseCode;
+use mio::Events;
+
+use super::Worker;
+use crate::engine::instance::{CLEANUP, Instance, Settled};
+use crate::engine::log_failure;
+use crate::engine::outbox::Outbox;
+use crate::engine::report::Report;
+use crate::engine::slab::Key;
+
+impl Worker {
+    /// Loads and starts the co-located instance of `service`.
+    pub(super) fn start(&mut self, service: usize) {
+        let entry = self.registry.entry(service);
+        let number = self.outbox.worker();
+        let mut port = self.outbox.port(service);
+        let report = match Instance::load(&entry.service, number, &self.settings, &mut port) {
+            Ok(instance) => {
+                let waits = instance.is_starting();
+                self.instances[service] = Some(instance);
+                if waits { Report::Waits } else { Report::started(Ok(())) }
+            }
+            Err(error) => Report::started(Err(error)),
+        };
+        let _ = self.reports.send(report);
+    }
+
+    /// Lets the fibers run that want to, of every instance.
+    pub(super) fn turn_instances(&mut self) {
+        for service in 0..self.instances.len() {
+            if let Some(instance) = &mut self.instances[service] {
+                instance.turn(&mut self.outbox.port(service));
+                self.settle(service);
+            }
+        }
+    }
+
+    /// Sees to what has come of handlers that waited.
+    pub(super) fn settle(&mut self, service: usize) {
+        while let Some(settled) = self.instances[service].as_mut().and_then(Instance::next_settled) {
+            match settled {
+                Settled::Started(result) => {
+                    if result.is_err() {
+                        self.instances[service] = None;
+                    }
+                    let _ = self.reports.send(Report::Started { result, waited: true });
+                }
+                Settled::Handled { conn, weight } => self.on_handled(key_of(conn), weight),
+                Settled::Failed(failure) => fail(&mut self.outbox, &failure),
+                Settled::Stopped => {
+                    self.stops_left -= 1;
+                    if self.stops_left == 0 {
+                        let _ = self.reports.send(Report::Stopped);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells the instance of `service` what happened to a connection, no message.
+    pub(super) fn tell(&mut self, service: usize, event: Event<'_>) -> Verdict {
+        match &mut self.instances[service] {
+            Some(instance) => instance.deliver(&mut self.outbox.port(service), event),
+            None => Verdict::Keep,
+        }
+    }
+
+    /// When the next instance wants to run; what has passed is at once.
+    pub(super) fn next_turn(&self) -> Option<Instant> {
+        let due = self.instances.iter().flatten().filter_map(Instance::next_turn).min()?;
+        Some(self.settings.life.moment(due))
+    }
+
+    /// Calls `onShutdown` of every instance.
+    pub(super) fn stop_instances(&mut self) {
+        for service in 0..self.instances.len() {
+            if let Some(instance) = &mut self.instances[service]
+                && !instance.stop(&mut self.outbox.port(service))
+            {
+                self.stops_left += 1;
+            }
+        }
+        if self.stops_left == 0 {
+            let _ = self.reports.send(Report::Stopped);
+        }
+    }
+
+    /// True when no instance needs more time, provided that no event comes any more.
+    pub(super) fn instances_are_done(&self) -> bool {
+        self.instances.iter().flatten().all(Instance::is_done)
+    }
+
+    /// Interrupts the fibers that are left, and lets cleanup handlers come to their end.
+    pub(super) fn wind_down(&mut self, events: &mut Events) -> io::Result<()> {
+        for service in 0..self.instances.len() {
+            if let Some(instance) = &mut self.instances[service] {
+                instance.wind_down(&mut self.outbox.port(service));
+            }
+        }
+        let deadline = self.drain.max(Some(Instant::now() + CLEANUP));
+        loop {
+            self.turn_instances();
+            self.outbox.notify();
+            if self.instances.iter().flatten().all(Instance::has_ended) || Some(Instant::now()) >= deadline {
+                break;
+            }
+            let next = [self.next_turn(), deadline].into_iter().flatten().min();
+            self.wait(events, next.map(|next| next.saturating_duration_since(Instant::now())))?;
+            // An instance elsewhere may wait for room.
+            self.take_mail();
+        }
+        for instance in self.instances.iter_mut().flatten() {
+            instance.report_deadlock();
+        }
+        Ok(())
+    }
+}
+
+/// Logs the failure of a handler, and closes its connection, if it has one that is still open.
+pub(super) fn fail(outbox: &mut Outbox, failure: &Failure) {
+    let key = failure.conn().map(key_of);
+    let open = key.filter(|key| outbox.is_open(*key));
+    log_failure(failure, key.is_some() && open.is_none());
+    if let Some(key) = open {
+        outbox.close(key, Some(CloseCode::INTERNAL), "");
+    }
+}
+
+fn key_of(conn: ConnId) -> Key {
+    Key { slot: conn.slot(), generation: conn.generation() }
+}
