@@ -9,6 +9,9 @@ use super::mail::Letter;
 use super::mailbox::Postbox;
 use super::slab::Key;
 
+/// For so many letters of room one more connection goes on: about as many as a busy one has waiting.
+const SHARE: usize = 16;
+
 /// The worker's end of the ring to one instance.
 pub(crate) struct Link {
     post: Postbox<Letter>,
@@ -19,6 +22,12 @@ pub(crate) struct Link {
     news: VecDeque<News>,
     /// Connections that are not read because the ring is full.
     waiting: VecDeque<Key>,
+    /// Those that went on at the last turn.
+    went_on: Vec<Key>,
+    /// How many of them are at the front of `waiting` again.
+    came_back: usize,
+    /// Whose the last message since the last turn was.
+    last: Option<ConnId>,
 }
 
 #[derive(Clone, Copy)]
@@ -29,7 +38,15 @@ enum News {
 
 impl Link {
     pub(crate) fn new(post: Postbox<Letter>) -> Link {
-        Link { post, fresh: false, news: VecDeque::new(), waiting: VecDeque::new() }
+        Link {
+            post,
+            fresh: false,
+            news: VecDeque::new(),
+            waiting: VecDeque::new(),
+            went_on: Vec::new(),
+            came_back: 0,
+            last: None,
+        }
     }
 
     /// True when the next message will be taken.
@@ -41,6 +58,7 @@ impl Link {
     pub(crate) fn message(&mut self, conn: ConnId, opcode: OpCode, payload: &[u8]) {
         let put = self.post.put(Letter::Message { conn, opcode, payload: payload.into() });
         debug_assert!(put.is_ok(), "has_room was asked");
+        self.last = Some(conn);
         self.fresh = true;
     }
 
@@ -63,20 +81,30 @@ impl Link {
         self.deliver_news();
     }
 
-    /// Remembers a connection that found the ring full.
+    /// Remembers a connection that found the ring full. One that went on, and found it full again because those before
+    /// it took all, keeps its place.
     pub(crate) fn wait(&mut self, key: Key) {
-        self.waiting.push_back(key);
+        let sent = self.last.is_some_and(|last| last.slot() == key.slot);
+        if !sent && self.went_on.contains(&key) {
+            self.waiting.insert(self.came_back, key);
+            self.came_back += 1;
+        } else {
+            self.waiting.push_back(key);
+        }
     }
 
-    /// To be called once a turn: passes on what waits, moves a connection that may be read again to `ready`, and wakes
-    /// the instance if there is something new for it. One connection a turn: it may fill the ring and wait again, behind
-    /// the others, who would otherwise never find room.
+    /// To be called once a turn: passes on what waits, moves connections that may be read again to `ready`, as many as
+    /// there is room for, and wakes the instance if there is something new for it.
     pub(crate) fn turn(&mut self, ready: &mut Vec<Key>) {
         self.deliver_news();
+        self.went_on.clear();
+        (self.came_back, self.last) = (0, None);
         // Again when room came back while we asked to be told.
         while !(self.news.is_empty() && self.waiting.is_empty()) {
             if self.has_room() {
-                ready.extend(self.waiting.pop_front());
+                let count = (1 + self.post.room() / SHARE).min(self.waiting.len());
+                self.went_on.extend(self.waiting.drain(..count));
+                ready.extend(&self.went_on);
                 break;
             }
             if self.post.starve() {
@@ -145,6 +173,39 @@ mod tests {
         assert!(matches!(mailbox.take(0), Some(Letter::Disconnected(ended)) if ended == conn));
         assert!(mailbox.take(0).is_none());
     }
+
+    #[test]
+    fn many_go_on_at_once_and_who_finds_no_room_keeps_its_place() {
+        let mut mailbox = Mailbox::new(Arc::new(Wake::thread()));
+        let mut link = Link::new(mailbox.sender(&Arc::new(Wake::thread())));
+        let keys: Vec<Key> = (1..=40).map(|slot| Key { slot, generation: 1 }).collect();
+        let message = |link: &mut Link, key: Key| {
+            link.message(ConnId::new(0, key.slot, 1), OpCode::Text, b"x");
+        };
+        for key in &keys {
+            link.wait(*key);
+        }
+        let mut ready = Vec::new();
+        link.turn(&mut ready);
+        assert_eq!(ready, keys);
+        // The first takes all the room, the second has nothing to say, the others have.
+        while link.has_room() {
+            message(&mut link, keys[0]);
+        }
+        link.wait(keys[0]);
+        for key in &keys[2..] {
+            link.wait(*key);
+        }
+        let order: Vec<Key> = keys[2..].iter().chain([&keys[0]]).copied().collect();
+        assert_eq!(link.waiting, order);
+        for _ in 0..SHARE {
+            mailbox.take(0);
+        }
+        ready.clear();
+        link.turn(&mut ready);
+        assert_eq!(ready, &order[..2]);
+    }
+
     #[test]
     fn who_waits_goes_on_in_turn_even_if_the_first_fills_the_ring_again() {
         let mut mailbox = Mailbox::new(Arc::new(Wake::thread()));

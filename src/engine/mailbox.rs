@@ -138,6 +138,11 @@ impl<T: Send + Weigh> Postbox<T> {
         self.sent - self.back.taken.load(Ordering::Relaxed) < RING_BYTES && self.ring.has_room()
     }
 
+    /// How many letters without weight will be taken at least.
+    pub(crate) fn room(&mut self) -> usize {
+        if self.has_room() { self.ring.room() } else { 0 }
+    }
+
     /// Asks to be woken when there is room; false if there is room already.
     pub(crate) fn starve(&mut self) -> bool {
         self.back.starving.store(true, Ordering::Relaxed);
@@ -209,8 +214,10 @@ mod tests {
         assert_eq!(a.put(7), Err(7));
         b.put(4).unwrap();
         assert!(!mailbox.is_empty());
+        assert_eq!((a.room(), b.room()), (0, RING_LETTERS - 1));
         assert_eq!((mailbox.take(0), mailbox.take(1), mailbox.take(1)), (Some(0), Some(4), None));
         assert!(a.has_room());
+        assert_eq!((a.room(), b.room()), (1, RING_LETTERS));
     }
 
     #[test]

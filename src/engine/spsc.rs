@@ -59,6 +59,13 @@ impl<T: Send> Producer<T> {
         self.head_seen = self.shared.head.0.load(Ordering::Acquire);
         self.tail.wrapping_sub(self.head_seen) <= self.shared.mask
     }
+
+    /// How many pushes will succeed at least.
+    pub(crate) fn room(&mut self) -> usize {
+        // Acquire: as in `has_room`.
+        self.head_seen = self.shared.head.0.load(Ordering::Acquire);
+        self.shared.mask + 1 - self.tail.wrapping_sub(self.head_seen)
+    }
 }
 
 /// The end that reads.
