@@ -61,6 +61,12 @@ impl Config {
             with_clients().map(|service| service.max_inbound_message_size as u64).max().unwrap_or(0);
         let outgoing = with_clients().map(|service| service.outgoing_limit as u64).max().unwrap_or(0);
         bound.add("messages that are not complete", connections, inbound);
+        // A message is taken while less than the high water waits.
+        let waiting = with_clients()
+            .map(|service| (service.outgoing_high_water + service.max_inbound_message_size) as u64)
+            .max()
+            .unwrap_or(0);
+        bound.add("messages that wait for a handler", connections, waiting);
         bound.add("output that waits", connections, outgoing);
         for service in started() {
             let name = &service.name;
@@ -146,6 +152,7 @@ mod tests {
                 ("read buffers", 2, 64 * 1024),
                 ("connections", 2000, 512),
                 ("messages that are not complete", 2000, 16 * MIB),
+                ("messages that wait for a handler", 2000, 16 * MIB + MIB / 4),
                 ("output that waits", 2000, 32 * MIB),
                 ("echo: Lua", 2, 256 * MIB),
                 ("echo_dedicated: rings to its instances", 2, 20 * MIB),

@@ -100,7 +100,7 @@ impl Instance {
                     Settled::Stopped
                 }
                 Outcome::Report(text) => {
-                    tracing::error!("service '{}': {text}", self.service);
+                    tracing::error!("{text}");
                     continue;
                 }
                 // Only a standalone service has a `run` that ends.

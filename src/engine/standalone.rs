@@ -125,7 +125,7 @@ impl Alone<'_> {
                     self.ended = true;
                 }
                 Outcome::Failed(failure) => log_failure(&failure, false),
-                Outcome::Report(text) => tracing::error!("service '{}': {text}", self.service),
+                Outcome::Report(text) => tracing::error!("{text}"),
                 // Only reactive services have events.
                 Outcome::Handled { .. } | Outcome::Stopped => {}
             }

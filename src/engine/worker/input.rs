@@ -2,7 +2,6 @@
 
 use lapps_lua::port::Event;
 use lapps_lua::reactive::Verdict;
-use lapps_parser::frame::MAX_HEADER_LEN;
 
 use super::instances::fail;
 use super::{Conn, Fin, Home, Pause, Worker};
@@ -17,6 +16,10 @@ const BYTES_PER_TURN: usize = 256 * 1024;
 
 /// Frames taken from one connection per turn.
 const FRAMES_PER_TURN: u32 = 1000;
+
+/// What a message counts for besides its bytes while a dedicated instance has not handled it: the letter, the entry in a
+/// queue.
+const OVERHEAD: usize = 128;
 
 /// How far decoding came.
 enum Flow {
@@ -178,7 +181,7 @@ impl Worker {
                             }
                         }
                         Home::Dedicated { instance, .. } => {
-                            conn.in_flight += payload.len() + MAX_HEADER_LEN;
+                            conn.in_flight += payload.len() + OVERHEAD;
                             self.links[usize::from(instance)].message(id, opcode, payload);
                         }
                         Home::None => {}
