@@ -7,6 +7,7 @@ pub mod client;
 pub mod home;
 pub mod proc;
 pub mod process;
+pub mod stream;
 pub mod table;
 pub mod tls;
 

@@ -46,7 +46,7 @@ return NAME
 
 /// Each way to fail, and what the log has to say about it beside service, handler and connection. `LUA` is the file.
 const WAYS: &[(&str, &[&str])] = &[
-    ("raise", &["LUA:4: no bananas today", "stack traceback:", "LUA:30: in function 'moody"]),
+    ("raise", &["LUA:4: no bananas today", "stack traceback:", "LUA:30: in function"]),
     ("raise deep", &["LUA:2: deep: really", "stack traceback:", "LUA:5"]),
     ("raise a table", &["table"]),
     ("raise nothing", &["nil"]),

@@ -6,10 +6,11 @@ use lapps_lua::port::ConnId;
 use lapps_parser::frame::{OpCode, write_masked_frame};
 use serde_json::json;
 
-use super::{PLACEMENTS, Stream, echo, numbered};
+use super::{PLACEMENTS, echo};
 use crate::common::client::{Client, Got, MASK};
 use crate::common::home::Home;
 use crate::common::process::Lapps;
+use crate::common::stream::{Stream, numbered};
 
 const MIB: usize = 1 << 20;
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 use lapps_parser::frame::{OpCode, write_masked_frame};
 use serde_json::json;
 
-use super::{Stream, echo, numbered};
+use super::echo;
 use crate::common::client::{Client, Got, MASK};
 use crate::common::home::Home;
 use crate::common::process::Lapps;
+use crate::common::stream::{Stream, numbered};
 
 /// Echoes; at the message `wait` it first waits for the file `go` beside its directory, without using the CPU.
 const HELD: &str = r"

@@ -1,0 +1,150 @@
+//! Standalone services: `init`, `run`, what they see, and how they end.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::one_worker;
+use crate::common::client::Client;
+use crate::common::home::{ECHO, Home};
+use crate::common::process::Lapps;
+use crate::common::until;
+
+/// A home with an echo, and a standalone service of two instances with these functions.
+fn home(init: &str, run: &str) -> Home {
+    let code = format!(
+        "local time = require 'time'
+        local clock = {{}}
+        function clock.init() {init} end
+        function clock.run() {run} end
+        return clock"
+    );
+    let keys = json!({ "placement": "standalone", "instances": 2 });
+    Home::new().ws(one_worker()).service("clock", &code, keys).service("echo", ECHO, json!({}))
+}
+
+/// The line about the service in the banner.
+fn state(server: &Lapps) -> &str {
+    server.banner.lines().find(|line| line.starts_with("service clock,")).expect("the service is named")
+}
+
+#[test]
+fn init_and_run_are_called_in_order_in_a_main_fiber_that_may_wait_and_spawn() {
+    let init = "
+        assert(this_fiber.is_main and not must_stop() and type(instance_id) == 'string')
+        time.sleep(0.01)
+        clock.ready = true";
+    let run = "
+        assert(clock.ready and this_fiber.is_main)
+        local helper = spawn(function() time.sleep(0.02) return not this_fiber.is_main end)
+        print('helper ' .. instance_id .. ' ' .. tostring(helper:join()))
+        while not must_stop() do time.sleep(0.01) end
+        print('over ' .. instance_id)";
+    let mut server = Lapps::start(&home(init, run));
+    assert_eq!(state(&server), "service clock, standalone (2 instances): running");
+    server.expect_all(&["helper 0 true\n", "helper 1 true\n"]);
+    Client::open(&server, "/echo").echo("others run");
+    let start = Instant::now();
+    let log = server.stop();
+    assert!(start.elapsed() < Duration::from_secs(5), "it has seen that it must stop");
+    assert!(log.contains("over 0\n") && log.contains("over 1\n"), "{log}");
+    assert!(!log.contains("ERROR"), "{log}");
+}
+
+#[test]
+fn an_error_in_init_keeps_the_service_and_who_depends_on_it_from_running() {
+    let home = home("time.sleep(0.01) error('no clock here')", "print('it runs')");
+    let needy = ECHO.replace("echo", "needy");
+    let server = Lapps::start(&home.service("needy", &needy, json!({ "depends": ["clock"] })));
+    assert!(state(&server).ends_with("FAILED, see the log"), "{}", server.banner);
+    Client::open(&server, "/echo").echo("others run");
+    let log = server.stop();
+    assert_eq!(log.matches("no clock here").count(), 1, "{log}");
+    assert!(log.contains("service 'clock', init: ") && log.contains("clock.lua:3: no clock here"), "{log}");
+    assert!(log.contains("service 'needy' cannot be started: it depends on 'clock'"), "{log}");
+    assert!(!log.contains("it runs"), "{log}");
+}
+
+#[test]
+fn an_error_in_run_is_told_and_nothing_else_ends() {
+    let mut server = Lapps::start(&home("", "time.sleep(0.01) error('it broke')"));
+    assert!(state(&server).ends_with("running"), "{}", server.banner);
+    let log = server.expect_all(&["clock.lua:4: it broke", "stack traceback"]);
+    assert!(log.contains("service 'clock', run: "), "{log}");
+    Client::open(&server, "/echo").echo("others run");
+    server.stop();
+}
+
+#[test]
+fn an_instance_that_has_come_to_its_end_ends_its_thread_and_nothing_else() {
+    let run = "
+        spawn(function() time.sleep(0.05) print('last ' .. instance_id) end):detach()
+        print('returned ' .. instance_id)";
+    let mut server = Lapps::start(&home("", run));
+    server.expect_all(&["returned 0\n", "returned 1\n", "last 0\n", "last 1\n"]);
+    let threads = || {
+        std::fs::read_dir(format!("/proc/{}/task", server.pid()))
+            .unwrap()
+            .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok())
+            .filter(|name| name.starts_with("clock-"))
+            .count()
+    };
+    until("the threads end", || threads() == 0);
+    Client::open(&server, "/echo").echo("others run");
+    server.stop();
+}
+
+#[test]
+fn a_run_that_does_not_return_has_the_grace_and_is_then_interrupted() {
+    let run = "
+        scope_cleanup_push(function() time.sleep(0.01) print('cleaned ' .. instance_id) end)
+        print('runs ' .. instance_id)
+        while true do time.sleep(100000) end";
+    let home = home("", run).ws(json!({ "shutdown_grace_ms": 300 }));
+    let mut server = Lapps::start(&home);
+    server.expect_all(&["runs 0\n", "runs 1\n"]);
+    let start = Instant::now();
+    let log = server.stop();
+    let took = start.elapsed();
+    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(5), "{took:?}");
+    assert!(log.contains("cleaned 0\n") && log.contains("cleaned 1\n"), "{log}");
+}
+
+#[test]
+fn a_run_that_can_never_go_on_is_told_at_once_and_stops_at_once() {
+    let mut server = Lapps::start(&home("", "local c = require('channel').new() print('waits') c:recv()"));
+    let log = server.expect_all(&["deadlock", "clock.lua:4:"]);
+    assert!(log.contains("service 'clock': deadlock"), "{log}");
+    Client::open(&server, "/echo").echo("others run");
+    let start = Instant::now();
+    server.stop();
+    assert!(start.elapsed() < Duration::from_secs(5), "nothing to wait for");
+}
+
+#[test]
+fn fibers_that_run_has_left_behind_do_not_delay_a_stop() {
+    let run = "
+        spawn(function()
+            scope_cleanup_push(function() print('cleaned ' .. instance_id) end)
+            while true do time.sleep(1) end
+        end):detach()";
+    let mut server = Lapps::start(&home("", run));
+    server.expect_log("run has returned");
+    let start = Instant::now();
+    let log = server.stop();
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(log.contains("cleaned 0\n") && log.contains("cleaned 1\n"), "{log}");
+}
+
+#[test]
+fn a_standalone_service_may_preload_time_and_other_modules_are_refused_by_name() {
+    let code =
+        "local clock = {} function clock.init() time.sleep(0) end function clock.run() end return clock";
+    for (module, runs) in [("time", true), ("mqr", false)] {
+        let keys = json!({ "standalone": true, "preload": [module] });
+        let server = Lapps::start(&Home::new().service("clock", code, keys));
+        assert_eq!(state(&server).ends_with(": running"), runs, "{}", server.banner);
+        let log = server.stop();
+        assert_eq!(log.contains("the module 'mqr' of \"preload\" is not part of version"), !runs, "{log}");
+    }
+}
