@@ -7,7 +7,7 @@ local host = ...
 
 local coroutine, debug, error, getmetatable, ipairs, jit, math, rawequal, setmetatable, string, tostring, type =
     coroutine, debug, error, getmetatable, ipairs, jit, math, rawequal, setmetatable, string, tostring, type
-local raw_yield, running, isyieldable = coroutine.yield, coroutine.running, coroutine.isyieldable
+local raw_yield, can_wait = coroutine.yield, host.can_wait
 local format, floor, raw_traceback = string.format, math.floor, debug.traceback
 
 local core = {
@@ -221,7 +221,7 @@ function core.enter(name, level)
     if fiber == root then
         mistake(name, "can only be called in a fiber: in a handler, in run() or in what they spawn", (level or 1) + 1)
     end
-    if running() ~= (fiber.inner or fiber).co or not isyieldable() then
+    if not can_wait((fiber.inner or fiber).co) then
         mistake(name, "cannot wait here: a C function is on the way to the scheduler "
             .. "(attempt to yield across C-call boundary)", (level or 1) + 1)
     end
@@ -236,15 +236,17 @@ end
 -- Lets others run until this fiber is woken, and tells why it was. The caller has put it where that can happen.
 local function suspend(fiber)
     fiber.why = false
-    if raw_yield(WAIT) ~= TOKEN then
-        -- A C function that was given our coroutine has resumed it.
-        if fiber.why == false then wake(fiber, RUNS) end
-        if fiber.next then remove(fiber) end
-        error("a fiber that waits was resumed by something else than the scheduler", 0)
-    end
+    if raw_yield(WAIT) ~= TOKEN then core.intruded(fiber) end
     return fiber.why
 end
 core.suspend = suspend
+
+-- A C function that was given our coroutine has resumed it.
+function core.intruded(fiber)
+    if fiber.why == false then wake(fiber, RUNS) end
+    if fiber.next then remove(fiber) end
+    error("a fiber that waits was resumed by something else than the scheduler", 0)
+end
 
 -- The same, for waits that an interruption ends: raises it.
 function core.wait(fiber)

@@ -196,9 +196,7 @@ local functions = {}
 function core.yield(fiber)
     fiber.why = false
     core.wake(fiber, core.RUNS)
-    if raw.yield(host.wait) ~= core.TOKEN then
-        error("a fiber that waits was resumed by something else than the scheduler", 0)
-    end
+    if raw.yield(host.wait) ~= core.TOKEN then core.intruded(fiber) end
     if fiber.why == core.STRUCK then error(fiber.interrupted, 0) end
 end
 

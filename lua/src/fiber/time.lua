@@ -1,8 +1,10 @@
 -- `require "time"`: clocks, sleeping, and functions that are called later. `require "sleep_for"`, `require "steady_timer"`.
 local core = ...
 
-local ceil, error, select, setmetatable, unpack = math.ceil, error, select, setmetatable, unpack
+local ceil, error, select, setmetatable, type, unpack = math.ceil, error, select, setmetatable, type, unpack
 local host = core.host
+local now, enter, arm_at, raw_yield = host.now, core.enter, core.arm_at, core.raw.yield
+local WAIT, TOKEN, STRUCK = host.wait, core.TOKEN, core.STRUCK
 local time = {}
 
 function time.now()
@@ -13,21 +15,27 @@ function time.monotonic()
     return host.now() / 1000
 end
 
-local function sleep(fiber, seconds)
-    if seconds == 0 then return core.yield(fiber) end
-    core.arm(fiber, seconds)
-    core.wait(fiber)
-end
-
+-- The most frequent wait of all. A fiber that only sleeps, not far below its body, stays within the stack that a coroutine
+-- begins with: hence no call between here and the C functions but the one of `enter`.
 function time.sleep(seconds)
-    core.seconds(seconds, "time.sleep", 1)
-    sleep(core.enter("time.sleep"), seconds)
+    if type(seconds) ~= "number" or not (seconds > 0 and seconds <= 1e9) then
+        core.seconds(seconds, "time.sleep", 1)
+        return core.yield(core.enter("time.sleep"))
+    end
+    local fiber = enter("time.sleep")
+    arm_at(fiber, now() + seconds * 1000)
+    fiber.why = false
+    if raw_yield(WAIT) ~= TOKEN then core.intruded(fiber) end
+    if fiber.why == STRUCK then error(fiber.interrupted, 0) end
 end
 
 function time.sleep_for(milliseconds)
     core.number(milliseconds, "sleep_for", 1, "milliseconds")
     core.seconds(milliseconds / 1000, "sleep_for", 1)
-    sleep(core.enter("sleep_for"), milliseconds / 1000)
+    local fiber = enter("sleep_for")
+    if milliseconds == 0 then return core.yield(fiber) end
+    core.arm(fiber, milliseconds / 1000)
+    core.wait(fiber)
 end
 
 -- Functions that are called later.

@@ -12,6 +12,7 @@ use crate::port::{ConnId, Port};
 
 /// What only the scheduler calls, by name. It knows what it passes: types are not checked.
 pub(super) const HOST: &[(&str, ffi::lua_CFunction)] = &[
+    ("can_wait", can_wait),
     ("stir", stir),
     ("now", now),
     ("epoch", epoch),
@@ -58,6 +59,22 @@ pub(super) unsafe extern "C-unwind" fn take(state: *mut lua_State) -> c_int {
         ffi::lua_pushnil(state);
         ffi::lua_pushvalue(state, ffi::lua_upvalueindex(2 + doorway.handler as c_int));
         4
+    }
+}
+
+unsafe extern "C-unwind" {
+    /// Whether the running coroutine can yield here: no C function stands between it and its resumption. Part of LuaJIT's
+    /// API, but not of the binding's.
+    fn lua_isyieldable(state: *mut lua_State) -> c_int;
+}
+
+/// `can_wait(co)`: is it `co` that runs here, and can it yield?
+unsafe extern "C-unwind" fn can_wait(state: *mut lua_State) -> c_int {
+    // SAFETY: LuaJIT passes the running coroutine; `lua_tothread` gives null for anything but a coroutine.
+    unsafe {
+        let can = ffi::lua_tothread(state, 1) == state && lua_isyieldable(state) != 0;
+        ffi::lua_pushboolean(state, can.into());
+        1
     }
 }
 
