@@ -23,6 +23,9 @@ local core = {
     -- All fibers that have begun and not ended, in no order.
     all = {},
     count = 0,
+    -- A service without connections has none of the module `conn`.
+    conn_ended = function() end,
+    conn_forgotten = function() end,
 }
 
 -- What a coroutine of ours yields: the fiber waits, and the scheduler knows for what.
