@@ -16,6 +16,9 @@ use crate::waiting::{Pending, Running, Waiting, weight};
 /// Events that had waited and are handled in one turn.
 const EVENTS_PER_TURN: usize = 1024;
 
+/// The text of the error that an interruption raises.
+const INTERRUPTED: &str = "the fiber was interrupted";
+
 /// One Lua state with one service. It lives and dies on the thread that loaded it.
 ///
 /// A handler may wait. Its fiber goes on in a later [`Reactive::turn`], and what comes of it is an [`Outcome`].
@@ -32,6 +35,8 @@ pub struct Reactive {
     outcomes: VecDeque<Outcome>,
     /// Behind the event of which connection others still have to start, because the last turn was long enough.
     unfinished: Vec<Option<ConnId>>,
+    /// Everything was interrupted: handlers that end by that have not failed.
+    winding_down: bool,
 }
 
 /// What the caller has to do with the connection after an event.
@@ -101,6 +106,7 @@ impl Reactive {
             waiting: Waiting::new(setup.concurrency.unwrap_or(default)),
             outcomes: VecDeque::new(),
             unfinished: Vec::new(),
+            winding_down: false,
         })
     }
 
@@ -124,6 +130,9 @@ impl Reactive {
     pub fn deliver(&mut self, port: &mut dyn Port, event: Event<'_>) -> Verdict {
         if let Event::Disconnected(conn) = event {
             self.instance.conn_ended(conn);
+        }
+        if matches!(event, Event::Opened(_)) && !self.opens {
+            return Verdict::Keep;
         }
         if !self.waiting.is_empty() {
             let (conn, weight) = match event {
@@ -198,6 +207,7 @@ impl Reactive {
 
     /// Interrupts every fiber, cancels every timer, and drops messages that wait. Turns let the cleanup handlers run.
     pub fn wind_down(&mut self, port: &mut dyn Port) {
+        self.winding_down = true;
         self.drop_messages(None);
         self.instance.wind_down(port);
     }
@@ -214,7 +224,6 @@ impl Reactive {
                 let args = Args::Message(conn, opcode.bits(), payload);
                 (Handler::Message, Some(conn), weight(payload.len()), args)
             }
-            Event::Opened(_) if !self.opens => return Verdict::Keep,
             Event::Opened(conn) => (Handler::Open, Some(conn), 0, Args::Conn(conn)),
             Event::Disconnected(conn) => (Handler::Disconnect, Some(conn), 0, Args::Conn(conn)),
             Event::Stop => (Handler::Shutdown, None, 0, Args::None),
@@ -267,6 +276,9 @@ impl Reactive {
         let kind = match result {
             Ok(Returned::Other(returned)) if handler == Handler::Message => FailureKind::Refused { returned },
             Ok(_) => return Verdict::Keep,
+            Err(FailureKind::Raised { message, .. }) if self.winding_down && message == INTERRUPTED => {
+                return Verdict::Keep;
+            }
             Err(kind) => kind,
         };
         self.stopped = self.strict;

@@ -201,6 +201,20 @@ function core.turn(most)
     return tick, more
 end
 
+-- A turn has failed, for want of memory: the fiber that ran then and is dead by now has ended by that.
+function core.rescue()
+    local fiber = core.current()
+    set_current(root)
+    core.turning = false
+    local co, task = fiber.co, fiber.task
+    if fiber == root or not co or raw_status(co) ~= "dead" then return end
+    local err = "not enough memory"
+    if type(task) == "table" then return core.ended(fiber, false, err, "") end
+    core.strike_off(fiber)
+    fiber.co = false
+    if task then host.failed(task, err, "") end
+end
+
 -- Interrupts every fiber and takes out the timers that would start more.
 function core.wind_down()
     core.winding_down = true

@@ -14,7 +14,7 @@ for level = 0, LEVELS - 1 do counts[level] = 0 end
 -- The last tick that was taken.
 local now = 0
 -- True while the wheel turns, when nobody has to be told of a new node.
-local turning = false
+core.turning = false
 
 local function place(node)
     local tick, level, unit = node.tick, 0, 1
@@ -52,7 +52,7 @@ function core.arm_at(node, milliseconds)
     local tick = ceil(milliseconds)
     node.tick = tick > now and tick or now + 1
     place(node)
-    if not turning then host.stir() end
+    if not core.turning then host.stir() end
 end
 
 -- Moves the nodes of a slot of a higher level down.
@@ -71,7 +71,7 @@ end
 -- Takes everything that is due at `time`, in milliseconds of the host's clock.
 function core.advance(time)
     local to = floor(time)
-    turning = true
+    core.turning = true
     while now < to do
         -- Over what is empty in one step.
         local level, unit = 0, 1
@@ -104,7 +104,7 @@ function core.advance(time)
             end
         end
     end
-    turning = false
+    core.turning = false
 end
 
 -- The tick at which the wheel has to be looked at next, nil while it is empty.

@@ -60,6 +60,7 @@ enum Entry {
     Release,
     EventFailed,
     Turn,
+    Rescue,
     WindDown,
     Deadlock,
     Fibers,
@@ -70,12 +71,13 @@ enum Entry {
 
 impl Entry {
     /// With their names, in the order of their numbers.
-    const ALL: [(Entry, &'static str); 11] = [
+    const ALL: [(Entry, &'static str); 12] = [
         (Entry::Idle, "idle"),
         (Entry::Adopt, "adopt"),
         (Entry::Release, "release"),
         (Entry::EventFailed, "event_failed"),
         (Entry::Turn, "turn"),
+        (Entry::Rescue, "rescue"),
         (Entry::WindDown, "wind_down"),
         (Entry::Deadlock, "deadlock"),
         (Entry::Fibers, "fibers"),
@@ -311,7 +313,10 @@ impl Instance {
                     let message = text(instance.state, -1);
                     instance.doorway().notes.push(Note::Report(format!("the scheduler failed: {message}")));
                     instance.unfinished = true;
+                    instance.settle_stack();
                     let _ = instance.lua.gc_collect();
+                    instance.push(Entry::Rescue);
+                    instance.run(0);
                 }
             });
         }
@@ -379,6 +384,8 @@ impl Instance {
                 instance.run(0);
             });
         }
+        // The collector finds the handles of fibers that failed and that nobody will join: they say so.
+        let _ = self.lua.gc_collect();
     }
 
     /// Starts the main fiber of a standalone service: `init()`, then `run()`.
