@@ -12,8 +12,9 @@ use crate::common::until;
 
 /// A home with an echo, and a standalone service of two instances with these functions.
 fn home(init: &str, run: &str) -> Home {
+    // What it says before the server listens must not get lost in the banner.
     let code = format!(
-        "local time = require 'time'
+        "local time, say = require 'time', function(text) io.stderr:write(text .. '\\n') end
         local clock = {{}}
         function clock.init() {init} end
         function clock.run() {run} end
@@ -37,9 +38,9 @@ fn init_and_run_are_called_in_order_in_a_main_fiber_that_may_wait_and_spawn() {
     let run = "
         assert(clock.ready and this_fiber.is_main)
         local helper = spawn(function() time.sleep(0.02) return not this_fiber.is_main end)
-        print('helper ' .. instance_id .. ' ' .. tostring(helper:join()))
+        say('helper ' .. instance_id .. ' ' .. tostring(helper:join()))
         while not must_stop() do time.sleep(0.01) end
-        print('over ' .. instance_id)";
+        say('over ' .. instance_id)";
     let mut server = Lapps::start(&home(init, run));
     assert_eq!(state(&server), "service clock, standalone (2 instances): running");
     server.expect_all(&["helper 0 true\n", "helper 1 true\n"]);
@@ -53,7 +54,7 @@ fn init_and_run_are_called_in_order_in_a_main_fiber_that_may_wait_and_spawn() {
 
 #[test]
 fn an_error_in_init_keeps_the_service_and_who_depends_on_it_from_running() {
-    let home = home("time.sleep(0.01) error('no clock here')", "print('it runs')");
+    let home = home("time.sleep(0.01) error('no clock here')", "say('it runs')");
     let needy = ECHO.replace("echo", "needy");
     let server = Lapps::start(&home.service("needy", &needy, json!({ "depends": ["clock"] })));
     assert!(state(&server).ends_with("FAILED, see the log"), "{}", server.banner);
@@ -78,8 +79,8 @@ fn an_error_in_run_is_told_and_nothing_else_ends() {
 #[test]
 fn an_instance_that_has_come_to_its_end_ends_its_thread_and_nothing_else() {
     let run = "
-        spawn(function() time.sleep(0.05) print('last ' .. instance_id) end):detach()
-        print('returned ' .. instance_id)";
+        spawn(function() time.sleep(0.05) say('last ' .. instance_id) end):detach()
+        say('returned ' .. instance_id)";
     let mut server = Lapps::start(&home("", run));
     server.expect_all(&["returned 0\n", "returned 1\n", "last 0\n", "last 1\n"]);
     let threads = || {
@@ -97,8 +98,8 @@ fn an_instance_that_has_come_to_its_end_ends_its_thread_and_nothing_else() {
 #[test]
 fn a_run_that_does_not_return_has_the_grace_and_is_then_interrupted() {
     let run = "
-        scope_cleanup_push(function() time.sleep(0.01) print('cleaned ' .. instance_id) end)
-        print('runs ' .. instance_id)
+        scope_cleanup_push(function() time.sleep(0.01) say('cleaned ' .. instance_id) end)
+        say('runs ' .. instance_id)
         while true do time.sleep(100000) end";
     let home = home("", run).ws(json!({ "shutdown_grace_ms": 300 }));
     let mut server = Lapps::start(&home);
@@ -112,7 +113,7 @@ fn a_run_that_does_not_return_has_the_grace_and_is_then_interrupted() {
 
 #[test]
 fn a_run_that_can_never_go_on_is_told_at_once_and_stops_at_once() {
-    let mut server = Lapps::start(&home("", "local c = require('channel').new() print('waits') c:recv()"));
+    let mut server = Lapps::start(&home("", "local c = require('channel').new() say('waits') c:recv()"));
     let log = server.expect_all(&["deadlock", "clock.lua:4:"]);
     assert!(log.contains("service 'clock': deadlock"), "{log}");
     Client::open(&server, "/echo").echo("others run");
@@ -125,7 +126,7 @@ fn a_run_that_can_never_go_on_is_told_at_once_and_stops_at_once() {
 fn fibers_that_run_has_left_behind_do_not_delay_a_stop() {
     let run = "
         spawn(function()
-            scope_cleanup_push(function() print('cleaned ' .. instance_id) end)
+            scope_cleanup_push(function() say('cleaned ' .. instance_id) end)
             while true do time.sleep(1) end
         end):detach()";
     let mut server = Lapps::start(&home("", run));
