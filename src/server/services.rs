@@ -186,7 +186,8 @@ impl Server {
                 Some(Report::Waits) => waiting += 1,
                 Some(Report::Started { result, waited }) => {
                     left -= 1;
-                    waiting -= usize::from(waited);
+                    // Of a service before this one, if a thread has died.
+                    waiting = waiting.saturating_sub(usize::from(waited));
                     if let Err(error) = result {
                         outcome = Outcome::Failed(error);
                     }

@@ -199,27 +199,24 @@ impl Worker {
                         Answer::Open { service, admitted } => {
                             let entry = self.registry.entry(service);
                             conn.protocol.open();
-                            let limit = entry.service.outgoing_limit;
+                            let (home, by) = match entry.join(admitted) {
+                                Some(instance) => (
+                                    Home::Dedicated { service: service as u16, instance: instance as u16 },
+                                    ServedBy::dedicated(instance),
+                                ),
+                                None => (Home::Here { service: service as u16 }, ServedBy::service(service)),
+                            };
+                            conn.home = home;
+                            self.outbox.open(key, entry.service.outgoing_limit, by);
                             let id = self.outbox.id(key);
-                            match entry.join(admitted) {
-                                Some(instance) => {
-                                    conn.home = Home::Dedicated {
-                                        service: service as u16,
-                                        instance: instance as u16,
-                                    };
-                                    self.outbox.open(key, limit, ServedBy::dedicated(instance));
-                                    self.links[instance].opened(id);
-                                }
-                                None => {
-                                    conn.home = Home::Here { service: service as u16 };
-                                    self.outbox.open(key, limit, ServedBy::service(service));
-                                    let Some(instance) = &mut self.instances[service] else { continue };
-                                    let mut port = self.outbox.port(service);
-                                    if let Verdict::Fail(failure) =
-                                        instance.deliver(&mut port, Event::Opened(id))
-                                    {
-                                        fail(&mut self.outbox, &failure);
-                                    }
+                            if let Home::Dedicated { instance, .. } = home {
+                                self.links[usize::from(instance)].opened(id);
+                            } else if let Some(instance) = &mut self.instances[service] {
+                                let opened = Event::Opened(id);
+                                if let Verdict::Fail(failure) =
+                                    instance.deliver(&mut self.outbox.port(service), opened)
+                                {
+                                    fail(&mut self.outbox, &failure);
                                 }
                             }
                         }
