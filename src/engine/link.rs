@@ -175,6 +175,28 @@ mod tests {
     }
 
     #[test]
+    fn the_beginning_of_a_connection_comes_before_its_messages_even_when_the_ring_is_full() {
+        let mut mailbox = Mailbox::new(Arc::new(Wake::thread()));
+        let mut link = Link::new(mailbox.sender(&Arc::new(Wake::thread())));
+        let [old, new] = [1, 2].map(|slot| ConnId::new(0, slot, 1));
+        while link.has_room() {
+            link.message(old, OpCode::Text, b"x");
+        }
+        link.opened(new);
+        mailbox.take(0);
+        mailbox.take(0);
+        assert!(!link.has_room(), "no message passes it");
+        link.turn(&mut Vec::new());
+        assert!(link.has_room());
+        link.message(new, OpCode::Text, b"x");
+        for _ in 2..RING_LETTERS {
+            assert!(matches!(mailbox.take(0), Some(Letter::Message { conn, .. }) if conn == old));
+        }
+        assert!(matches!(mailbox.take(0), Some(Letter::Opened(conn)) if conn == new));
+        assert!(matches!(mailbox.take(0), Some(Letter::Message { conn, .. }) if conn == new));
+    }
+
+    #[test]
     fn many_go_on_at_once_and_who_finds_no_room_keeps_its_place() {
         let mut mailbox = Mailbox::new(Arc::new(Wake::thread()));
         let mut link = Link::new(mailbox.sender(&Arc::new(Wake::thread())));

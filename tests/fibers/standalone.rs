@@ -138,6 +138,28 @@ fn fibers_that_run_has_left_behind_do_not_delay_a_stop() {
 }
 
 #[test]
+fn sleeping_fibers_cost_no_time_on_any_thread() {
+    let sleeper = "
+        spawn(function() time.sleep(100000) end):detach()
+        spawn(function() while true do time.sleep(0.1) end end):detach()";
+    let code = format!(
+        "local time = require 'time'
+        local NAME = {{}}
+        function NAME.onStart() {sleeper} end
+        function NAME.onMessage() return true end
+        function NAME.onDisconnect() end
+        function NAME.onShutdown() end
+        return NAME"
+    );
+    let server = Lapps::start(&home("", sleeper).on_both("sleepy", &code, json!({})));
+    let before = server.cpu();
+    std::thread::sleep(Duration::from_secs(1));
+    let spent = server.cpu() - before;
+    // Four threads wake up ten times each; one that spins spends all of the second.
+    assert!(spent < Duration::from_millis(200), "{spent:?}");
+}
+
+#[test]
 fn a_standalone_service_may_preload_time_and_other_modules_are_refused_by_name() {
     let code =
         "local clock = {} function clock.init() time.sleep(0) end function clock.run() end return clock";
