@@ -299,7 +299,7 @@ impl Reactive {
                 self.outcomes.push_back(Outcome::Started(Err(failure)));
             }
             (Handler::Start, _) => self.outcomes.push_back(Outcome::Started(Ok(()))),
-            (_, Verdict::Fail(failure)) => self.outcomes.push_back(Outcome::Failed(failure)),
+            (_, Verdict::Fail(failure)) => self.fail(conn, failure),
             _ => {}
         }
         self.handled(handler, conn, weight);
@@ -330,12 +330,21 @@ impl Reactive {
                 Verdict::Keep => self.handled(handler, of, weight),
                 Verdict::Waits { .. } => {}
                 Verdict::Fail(failure) => {
-                    self.outcomes.push_back(Outcome::Failed(failure));
+                    self.fail(of, failure);
                     self.handled(handler, of, weight);
                 }
             }
         }
         self.instance.watch_closed(self.waiting.has_pending());
+    }
+
+    /// A handler that had waited, or whose event had, failed. Its connection will be closed: nothing of the peer's is
+    /// delivered any more.
+    fn fail(&mut self, conn: Option<ConnId>, failure: Failure) {
+        self.outcomes.push_back(Outcome::Failed(failure));
+        if conn.is_some() {
+            self.drop_messages(conn);
+        }
     }
 
     fn handled(&mut self, handler: Handler, conn: Option<ConnId>, weight: usize) {
