@@ -88,7 +88,7 @@ function core.new_fiber(co)
         -- Of a spawned fiber: what `join` needs. Of an event's fiber that has waited: the event's number.
         task = false,
         extra = false,
-        -- The innermost coroutine in which it runs, where that is not its own: {co, cleanups}.
+        -- The innermost coroutine in which it runs, where that is not its own: a context of `scope`.
         inner = false,
         -- Its event has left something in it.
         used = false,
@@ -224,7 +224,8 @@ function core.enter(name, level)
     if fiber == root then
         mistake(name, "can only be called in a fiber: in a handler, in run() or in what they spawn", (level or 1) + 1)
     end
-    if not can_wait((fiber.inner or fiber).co) then
+    local inner = fiber.inner
+    if inner and inner.stuck or not can_wait((inner or fiber).co) then
         mistake(name, "cannot wait here: a C function is on the way to the scheduler "
             .. "(attempt to yield across C-call boundary)", (level or 1) + 1)
     end

@@ -3,6 +3,7 @@ local core = ...
 
 local concat, error, ipairs, type, unpack = table.concat, error, ipairs, type, unpack
 local raw, host = core.raw, core.host
+local raw_select = raw.select
 local raw_create, raw_resume, raw_status = raw.create, raw.resume, raw.status
 local set_current, root, ready = core.set_current, core.root, core.ready
 local WAIT, IDLE, ACCEPTED, TOKEN = host.wait, host.idle, host.accepted, core.TOKEN
@@ -70,25 +71,40 @@ function core.adopt(number)
     return core.idle()
 end
 
--- What a fiber whose body has failed still has to do runs on a coroutine of its own.
-local function last_rites(fiber, err, traceback)
-    local cleanups = fiber.cleanups
-    if not cleanups or cleanups.n == 0 then return false end
+local after
+
+-- Runs `f`, the rest of what a fiber has to do whose coroutine is dead, on a coroutine of its own, and at once: between a
+-- body and its cleanup handlers nobody else comes.
+local function go_on_with(fiber, f)
     core.enlist(fiber)
-    fiber.inner, cleanups.floor = false, 0
+    if fiber.extra then fiber.extra.forbidden = 0 end
+    fiber.co, fiber.inner, fiber.why, fiber.cleanups.floor = raw_create(f), false, core.RUNS, 0
+    set_current(fiber)
+    return after(fiber, raw_resume(fiber.co))
+end
+
+local function has_cleanups(fiber)
+    return fiber.cleanups and fiber.cleanups.n > 0
+end
+
+-- The end of a fiber by an error.
+local function fail(fiber, err, traceback)
     local task = fiber.task
-    fiber.co = raw_create(function()
-        core.clean(cleanups, 0, false, err)
-        if type(task) == "table" then return core.ended(fiber, false, err, traceback) end
-        core.strike_off(fiber)
-        core.check_held(fiber)
-        fiber.co = false
-        if task then host.failed(task, core.describe(err), traceback) end
+    if type(task) == "table" then return core.ended(fiber, false, err, traceback) end
+    core.strike_off(fiber)
+    core.check_held(fiber)
+    fiber.co = false
+    -- Of an event that has not waited the host knows already.
+    if task then host.failed(task, core.describe(err), traceback) end
+end
+
+-- The same after its cleanup handlers.
+local function clean_and_fail(fiber, err, traceback)
+    if not has_cleanups(fiber) then return fail(fiber, err, traceback) end
+    return go_on_with(fiber, function()
+        core.clean(fiber.cleanups, 0, false, err)
+        return fail(fiber, err, traceback)
     end)
-    -- It counts as begun: arguments are for bodies.
-    fiber.why = false
-    core.wake(fiber, core.RUNS)
-    return true
 end
 
 local YIELDED = "a C function has yielded out of the fiber; only functions of this server can wait"
@@ -108,7 +124,8 @@ function core.event_failed(err, yielded)
     idle = nil
     local text, traceback = core.describe(err), fiber.co and core.where(err, fiber.co) or ""
     fiber.task = false
-    if not last_rites(fiber, err, traceback) then core.check_held(fiber) end
+    clean_and_fail(fiber, err, traceback)
+    set_current(root)
     return text, traceback
 end
 
@@ -124,58 +141,46 @@ local function recycle(fiber)
 end
 
 -- What came out of a fiber that has run.
-local function after(fiber, ok, mark, ...)
+function after(fiber, ok, ...)
+    local mark = ...
     if ok and mark == WAIT then return end
     local task, co = fiber.task, fiber.co
+    -- The coroutine of its cleanup handlers, which has seen to its end.
     if co == false then return end
-    local spawned = type(task) == "table"
-    if ok and not spawned and (mark == IDLE or mark == ACCEPTED) then
+    if ok and type(task) ~= "table" and (mark == IDLE or mark == ACCEPTED) then
         recycle(fiber)
-        return host.done(task, mark == ACCEPTED or ...)
+        return host.done(task, mark == ACCEPTED or (raw_select(2, ...)))
+    end
+    if ok and raw_status(co) == "dead" then
+        local count = raw_select("#", ...)
+        local results = count > 0 and { n = count, ... }
+        if not has_cleanups(fiber) then return core.ended(fiber, true, results) end
+        return go_on_with(fiber, function()
+            local fine, err = core.clean(fiber.cleanups, 0, true)
+            if fine then return core.ended(fiber, true, results) end
+            return core.ended(fiber, false, err, "")
+        end)
     end
     local err = mark
-    if ok then
-        if raw_status(co) == "dead" then
-            local cleanups = fiber.cleanups
-            if not cleanups or cleanups.n == 0 then
-                local count = raw.select("#", mark, ...)
-                if count == 1 and mark == nil then count = 0 end
-                return core.ended(fiber, true, count > 0 and { n = count, mark, ... })
-            end
-            local results = { n = raw.select("#", mark, ...), mark, ... }
-            fiber.inner, cleanups.floor = false, 0
-            fiber.co = raw_create(function()
-                local fine, failure = core.clean(cleanups, 0, true)
-                if fine then return core.ended(fiber, true, results) end
-                return core.ended(fiber, false, failure, "")
-            end)
-            fiber.why = false
-            return core.wake(fiber, core.RUNS)
-        end
-        err = YIELDED
-    end
-    local traceback = core.where(err, fiber.inner and fiber.inner.co or co)
-    if last_rites(fiber, err, traceback) then return end
-    if spawned then return core.ended(fiber, false, err, traceback) end
-    core.strike_off(fiber)
-    core.check_held(fiber)
-    fiber.co = false
-    host.failed(task, core.describe(err), traceback)
+    if ok then err = YIELDED end
+    return clean_and_fail(fiber, err, core.where(err, fiber.inner and fiber.inner.co or co))
 end
 
 local function step(fiber)
+    local co, task = fiber.co, fiber.task
+    -- Nothing that has ended is ever ready; this keeps a mistake here from costing the others their turn.
+    if not co then return end
     set_current(fiber)
-    local task = fiber.task
     if type(task) == "table" then
         local args = task.args
         if args ~= nil then
             -- Its first step.
             task.args = nil
-            if args then return after(fiber, raw_resume(fiber.co, unpack(args, 1, args.n))) end
-            return after(fiber, raw_resume(fiber.co))
+            if args then return after(fiber, raw_resume(co, unpack(args, 1, args.n))) end
+            return after(fiber, raw_resume(co))
         end
     end
-    return after(fiber, raw_resume(fiber.co, TOKEN))
+    return after(fiber, raw_resume(co, TOKEN))
 end
 
 -- Lets the timers fire that are due, and the fibers run that are ready then: each once, and at most `most`. Returns the

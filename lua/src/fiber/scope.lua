@@ -6,7 +6,7 @@ local raw = core.raw
 local raw_pcall, raw_xpcall = raw.pcall, raw.xpcall
 local raw_resume, raw_yield, raw_create, raw_status = raw.resume, raw.yield, raw.create, raw.status
 local current, host = core.current, core.host
-local WAIT = host.wait
+local WAIT, can_wait = host.wait, host.can_wait
 
 -- Runs the cleanup handlers above `depth`, the last first, with interruption disabled. Returns the first error in one of
 -- them, if there was any, as `true, err`. Each handler is taken out before it runs, so that none can run twice.
@@ -132,8 +132,8 @@ function xpcall(f, handler, ...)
     return caught(leave_scope(fiber.inner or fiber, cleanups, depth, floor, raw_xpcall(f, handler, ...)))
 end
 
--- Coroutines of the services' own. What a coroutine needs stands in its context, {co, fiber, cleanups}, found by the
--- coroutine. `co` and `fiber` are set only while it runs or waits: the table's weak keys would otherwise never go.
+-- Coroutines of the services' own. What a coroutine needs stands in its context, {co, fiber, cleanups, stuck}, found by
+-- the coroutine. `co` and `fiber` are set only while it runs or waits: the table's weak keys would otherwise never go.
 local contexts = setmetatable({}, { __mode = "k" })
 
 local function is_of_a_fiber(co)
@@ -144,20 +144,19 @@ local function is_of_a_fiber(co)
     return core.is_pooled(co)
 end
 
-local after_resume
-
-function after_resume(fiber, co, context, outer, ok, mark, ...)
-    if mark == WAIT and ok then
+-- Goes on with what a coroutine has come to.
+local function after_resume(fiber, co, context, outer, ok, ...)
+    if ok and (...) == WAIT then
         -- A wait in there: the whole fiber waits, and goes on in there.
         return after_resume(fiber, co, context, outer, raw_resume(co, raw_yield(WAIT)))
     end
     fiber.inner, context.co, context.fiber = outer, nil, nil
     local cleanups = context.cleanups
     if cleanups and cleanups.n > 0 and raw_status(co) == "dead" then
-        local still, err = clean(cleanups, 0, ok, mark)
+        local still, err = clean(cleanups, 0, ok, (...))
         if not still then return false, err end
     end
-    return ok, mark, ...
+    return ok, ...
 end
 
 local function resume(co, ...)
@@ -170,7 +169,7 @@ local function resume(co, ...)
             if raw_status(co) ~= "suspended" then return raw_resume(co, ...) end
             return false, "cannot resume a fiber's own coroutine: the scheduler does that"
         end
-        context = { co = nil, fiber = nil, cleanups = false }
+        context = { co = nil, fiber = nil, cleanups = false, stuck = false }
         contexts[co] = context
     elseif context.co and raw_status(co) == "suspended" then
         return false, "cannot resume a coroutine that waits: its fiber will go on with it"
@@ -179,6 +178,8 @@ local function resume(co, ...)
     end
     local outer = fiber.inner
     context.co, context.fiber = co, fiber
+    -- A C function between us and the scheduler is one for what runs in there too.
+    context.stuck = outer and outer.stuck or not can_wait((outer or fiber).co)
     fiber.inner = context
     return after_resume(fiber, co, context, outer, raw_resume(co, ...))
 end
@@ -196,7 +197,7 @@ end
 
 function coroutine.create(f)
     local co = raw_create(f)
-    contexts[co] = { co = nil, fiber = nil, cleanups = false }
+    contexts[co] = { co = nil, fiber = nil, cleanups = false, stuck = false }
     return co
 end
 

@@ -39,7 +39,7 @@ local function wait_for_first(cases)
     if timeout ~= nil then core.seconds(timeout, "select", 1, 2) end
     local count = #cases
     if count == 0 and timeout == nil then
-        core.mistake("select", "there is nothing to wait for: name a case or a timeout", 1)
+        core.mistake("select", "there is nothing to wait for: name a case or a timeout", 2)
     end
     local kinds, objects, values = {}, {}, {}
     for index = 1, count do

@@ -85,11 +85,11 @@ unsafe extern "C-unwind" fn stir(state: *mut lua_State) -> c_int {
     0
 }
 
-/// `now()`: milliseconds on the port's clock.
+/// `now()`: milliseconds on the port's clock; exact where they are whole.
 unsafe extern "C-unwind" fn now(state: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this with the door as upvalue. Only a number is alive where it can raise.
     unsafe {
-        match doorway(state).ask(|port| port.map(|port| port.now().as_secs_f64() * 1000.0)) {
+        match doorway(state).ask(|port| port.map(|port| port.now().as_nanos() as f64 / 1e6)) {
             Some(Some(milliseconds)) => {
                 ffi::lua_pushnumber(state, milliseconds);
                 1
@@ -171,7 +171,10 @@ unsafe extern "C-unwind" fn failed(state: *mut lua_State) -> c_int {
 unsafe extern "C-unwind" fn report(state: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this with the door as upvalue and a string. Nothing here raises.
     unsafe {
-        doorway(state).notes.push(Note::Report(text(state, 1)));
+        let doorway = doorway(state);
+        doorway.notes.push(Note::Report(text(state, 1)));
+        // Notes are taken after a turn.
+        doorway.stirred = true;
         0
     }
 }
