@@ -208,14 +208,4 @@ return {
   ["a wait in a chunk of loadstring works"] = function(t)
     t.equal(assert(loadstring "local time = ... time.sleep(0.01) return 'chunk'")(time), "chunk")
   end,
-
-  ["an interruption below a C function leaves it as an error"] = function(t)
-    local fiber
-    fiber = spawn(function()
-      fiber:interrupt()
-      string.gsub("x", "x", function() time.sleep(0.01) end)
-    end)
-    fiber:join()
-    t.equal(fiber.interruption_caught, true)
-  end,
 }

@@ -113,8 +113,9 @@ return {
     b = spawn(function() return a:join() end)
     time.sleep(0.01)
     a:interrupt()
-    b:join()
+    this_fiber.yield()
     t.equal(a.interruption_caught, true)
+    b:join()
     t.equal(b.interruption_caught, false)
   end,
 

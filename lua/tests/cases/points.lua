@@ -6,13 +6,11 @@ local barrier, time = require "barrier", require "time"
 
 -- Each makes two functions: one that waits (in another fiber than the maker's), and one that need not wait.
 local kinds = {
-  ["this_fiber.yield"] = function() return this_fiber.yield, this_fiber.yield end,
-
   ["time.sleep"] = function()
     return function() time.sleep(10) end, function() time.sleep(0) end
   end,
 
-  ["time.sleep_for"] = function()
+  ["sleep_for"] = function()
     return function() time.sleep_for(10000) end, function() time.sleep_for(0) end
   end,
 
@@ -138,6 +136,40 @@ local function waits_on_cv(wait)
 end
 
 local cases = {
+  ["this_fiber.yield is an interruption point at entry"] = function(t)
+    local passed
+    local fiber = spawn(function()
+      this_fiber.yield()
+      passed = true
+    end)
+    fiber:interrupt()
+    fiber:join()
+    t.equal(passed, nil)
+    t.equal(fiber.interruption_caught, true)
+  end,
+
+  ["a fiber that has yielded is ready: it comes back, and is interrupted at the next point"] = function(t)
+    local log = t.order()
+    local fiber = t.waiting(function()
+      this_fiber.yield()
+      log "back"
+      this_fiber.yield()
+      log "not here"
+    end)
+    fiber:interrupt()
+    fiber:join()
+    log:is "back"
+    t.equal(fiber.interruption_caught, true)
+  end,
+
+  ["this_fiber.yield raises where waiting is forbidden"] = function(t)
+    this_fiber.forbid_suspend()
+    local ok, err = pcall(this_fiber.yield)
+    this_fiber.allow_suspend()
+    t.equal(ok, false)
+    t.has(err, "this_fiber.yield: waiting is forbidden here (this_fiber.forbid_suspend)")
+  end,
+
   ["condition_variable:wait is an interruption point while it waits"] = waits_on_cv(function(c, m) c:wait(m) end),
   ["condition_variable:wait_for is an interruption point while it waits"] = waits_on_cv(function(c, m)
     c:wait_for(m, 10)

@@ -6,7 +6,7 @@ return {
   ["select receives from the channel that has something"] = function(t)
     local a, b = channel.new(1), channel.new(1)
     b:send "from b"
-    t.list(t.pack(select { a, b }), { n = 2, 2, "from b" })
+    t.list({ select { a, b } }, { 2, "from b" })
     t.equal(b:len(), 0)
   end,
 
@@ -14,9 +14,9 @@ return {
     local a, b = channel.new(1), channel.new(1)
     a:send "a"
     b:send "b"
-    t.list(t.pack(select { b, a }), { n = 2, 1, "b" })
+    t.list({ select { b, a } }, { 1, "b" })
     t.equal(a:len(), 1)
-    t.list(t.pack(select { b, a }), { n = 2, 2, "a" })
+    t.list({ select { b, a } }, { 2, "a" })
   end,
 
   ["select waits for the first that comes"] = function(t)
@@ -25,7 +25,7 @@ return {
       time.sleep(0.02)
       b:send "late"
     end)
-    t.list(t.pack(select { a, b }), { n = 2, 2, "late" })
+    t.list({ select { a, b } }, { 2, "late" })
     watch.took(0.02)
     sender:join()
     t.equal(a:try_send "x", false, "nobody waits there any more")
@@ -35,7 +35,7 @@ return {
   ["select sends where there is room"] = function(t)
     local full, room = channel.new(1), channel.new(1)
     full:send "x"
-    t.list(t.pack(select { { full, "send", "a" }, { room, "send", "b" } }), { n = 2, 2, true })
+    t.list({ select { { full, "send", "a" }, { room, "send", "b" } } }, { 2, true })
     t.equal(room:recv(), "b")
     t.equal(full:recv(), "x")
     t.equal(full:try_recv(), nil)
@@ -45,7 +45,7 @@ return {
     local a, b = channel.new(), channel.new()
     local fiber = t.waiting(function() return select { { a, "send", 1 }, { b, "send", 2 } } end)
     t.equal(b:recv(), 2)
-    t.list(t.pack(fiber:join()), { n = 2, 2, true })
+    t.list({ fiber:join() }, { 2, true })
     t.equal(a:try_recv(), nil, "the other value is not sent")
   end,
 
@@ -53,8 +53,8 @@ return {
     local c, other = channel.new(), channel.new()
     local receiver = t.waiting(function() return select { other, c } end)
     local sender = t.waiting(function() return select { { c, "send", "met" }, other } end)
-    t.list(t.pack(receiver:join()), { n = 2, 2, "met" })
-    t.list(t.pack(sender:join()), { n = 2, 1, true })
+    t.list({ receiver:join() }, { 2, "met" })
+    t.list({ sender:join() }, { 1, true })
   end,
 
   ["a select does not meet itself"] = function(t)
@@ -94,15 +94,15 @@ return {
     local c = channel.new()
     local fiber = t.waiting(function() return select { c, result } end)
     promise:set_value("value", 2)
-    t.list(t.pack(fiber:join()), { n = 2, 2, true })
-    t.list(t.pack(result:get()), { n = 2, "value", 2 })
-    t.list(t.pack(select { result, c }), { n = 2, 1, true })
+    t.list({ fiber:join() }, { 2, true })
+    t.list({ result:get() }, { "value", 2 })
+    t.list({ select { result, c } }, { 1, true })
   end,
 
   ["a future that failed can go on, select does not raise its error"] = function(t)
     local promise, result = future.new()
     promise:set_error "failed"
-    t.list(t.pack(select { result }), { n = 2, 1, true })
+    t.list({ select { result } }, { 1, true })
     t.raises("failed", result.get, result)
   end,
 
@@ -111,15 +111,15 @@ return {
       time.sleep(0.01)
       return "result"
     end)
-    t.list(t.pack(select { channel.new(), worker }), { n = 2, 2, true })
+    t.list({ select { channel.new(), worker } }, { 2, true })
     t.equal(worker.joinable, true)
-    t.list(t.pack(select { worker }), { n = 2, 1, true })
+    t.list({ select { worker } }, { 1, true })
     t.equal(worker:join(), "result")
   end,
 
   ["a fiber that fails can go on, its error is joined"] = function(t)
     local worker = spawn(function() error("worker failed", 0) end)
-    t.list(t.pack(select { worker }), { n = 2, 1, true })
+    t.list({ select { worker } }, { 1, true })
     t.raises("worker failed", worker.join, worker)
   end,
 
@@ -133,22 +133,22 @@ return {
   ["a semaphore gives a unit, and only if it is chosen"] = function(t)
     local s, c = semaphore.new(1), channel.new(1)
     c:send "x"
-    t.list(t.pack(select { c, s }), { n = 2, 1, "x" })
+    t.list({ select { c, s } }, { 1, "x" })
     t.equal(s:count(), 1)
-    t.list(t.pack(select { c, s }), { n = 2, 2, true })
+    t.list({ select { c, s } }, { 2, true })
     t.equal(s:count(), 0)
     local fiber = t.waiting(function() return select { c, s } end)
     s:release()
-    t.list(t.pack(fiber:join()), { n = 2, 2, true })
+    t.list({ fiber:join() }, { 2, true })
     t.equal(s:count(), 0)
   end,
 
   ["a steady_timer that runs out can go on"] = function(t)
     local timer, watch = time.steady_timer.new(), t.stopwatch()
     timer:expires_after(20)
-    t.list(t.pack(select { channel.new(), timer }), { n = 2, 2, true })
+    t.list({ select { channel.new(), timer } }, { 2, true })
     watch.took(0.02)
-    t.list(t.pack(select { timer }), { n = 2, 1, true })
+    t.list({ select { timer } }, { 1, true })
   end,
 
   ["a steady_timer that is cancelled can go on with an error"] = function(t)
@@ -174,7 +174,7 @@ return {
     local c = channel.new(1)
     t.timed_out(select { c, timeout = 0 })
     c:send "x"
-    t.list(t.pack(select { c, timeout = 0 }), { n = 2, 1, "x" })
+    t.list({ select { c, timeout = 0 } }, { 1, "x" })
   end,
 
   ["a timeout alone is a sleep"] = function(t)
@@ -189,7 +189,7 @@ return {
       time.sleep(0.01)
       c:send "in time"
     end)
-    t.list(t.pack(select { c, timeout = 0.03 }), { n = 2, 1, "in time" })
+    t.list({ select { c, timeout = 0.03 } }, { 1, "in time" })
     sender:join()
     t.timed_out(c:recv_for(0.05))
   end,
@@ -251,7 +251,7 @@ return {
     local c = channel.new()
     local fiber = t.waiting(function() return select { c, c } end)
     t.equal(c:send "once", true)
-    t.list(t.pack(fiber:join()), { n = 2, 1, "once" })
+    t.list({ fiber:join() }, { 1, "once" })
     t.equal(c:try_send "twice", false)
   end,
 

@@ -60,7 +60,7 @@ return {
 
   ["timers run in the order of their times"] = function(t)
     local log = t.order()
-    for _, ms in ipairs { 30, 10, 20 } do time.after(ms / 1000, log, ms) end
+    for _, ms in ipairs { 30, 10, 20 } do time.after(ms / 1000, function(name) log(name) end, ms) end
     time.sleep(0.05)
     log:is "10 20 30"
   end,

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use lapps_lua::{Concurrency, ConnId, Outcome, Reactive, Verdict};
 
@@ -10,6 +11,8 @@ use crate::stage::{Stage, conn, quoted};
 const CHECK: &str = include_str!("../cases/lib/check.lua");
 const RUNNER: &str = include_str!("../cases/lib/runner.lua");
 const ONE: ConnId = conn(1);
+/// What still has timers then has them for ever.
+const FOREVER: Duration = Duration::from_secs(1_000_000);
 
 /// Makes two tests of each file.
 macro_rules! cases {
@@ -105,7 +108,7 @@ fn one_case(stage: &mut Stage<Reactive>, name: &str) -> Option<String> {
     if let Verdict::Fail(failure) = stage.text(ONE, name) {
         return Some(failure.to_string());
     }
-    let limit = stage.world.now + std::time::Duration::from_secs(1_000_000);
+    let limit = stage.world.now + FOREVER;
     let ends = stage.run_to(limit);
     let reports = stage.take_reports();
     let failed: Vec<String> = stage
@@ -169,7 +172,7 @@ fn in_a_standalone_service(file: &str, text: &str) {
         quoted(results.path().to_str().unwrap()).replace("[\n", "[")
     );
     let mut stage = Stage::standalone(&lines);
-    let limit = std::time::Duration::from_secs(1_000_000);
+    let limit = FOREVER;
     let ends = stage.run_to(limit);
 
     let written = fs::read_to_string(results.path()).unwrap();
