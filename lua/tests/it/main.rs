@@ -1,6 +1,8 @@
 //! Services under a recording port: events in, commands out.
 
 mod faults;
+mod fiber_ends;
+mod fiber_events;
 mod fibers;
 mod handles;
 mod limits;
