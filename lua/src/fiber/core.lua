@@ -23,6 +23,8 @@ local core = {
     -- All fibers that have begun and not ended, in no order.
     all = {},
     count = 0,
+    -- Fibers that have failed and may still be joined, by task.
+    failed = {},
     -- A service without connections has none of the module `conn`.
     conn_ended = function() end,
     conn_forgotten = function() end,
@@ -335,8 +337,9 @@ core.describe = describe
 -- A traceback without the lines of this library, which tell nobody anything. Of the coroutine's topmost function LuaJIT
 -- does not know the line any more when an error has ended it; the error does.
 local function tidy(text, err)
-    text = text:gsub("^\n", ""):gsub("\n\tlapps/fiber[^\n]*", ""):gsub("\n\t%[C%]: in function '[raw_]*yield'", "")
-    text = text:gsub("\n\t%[C%]: in function '[raw_]*resume'", ""):gsub("\n\t%[C%]: in %?$", "")
+    text = text:gsub("^\n", ""):gsub("\n\tlapps/fiber[^\n]*", ""):gsub("\n\t%[C%]: in function 'raw_%a+'", "")
+    text = text:gsub("\n\t%[C%]: in function 'yield'", ""):gsub("\n\t%[C%]: in function 'resume'", "")
+    text = text:gsub("\n\t%[C%]: in %?$", "")
     local source, line
     if type(err) == "string" then source, line = err:match("^([^\n]-):(%d+): ") end
     if line then

@@ -1,7 +1,8 @@
 -- Events of the host on pooled coroutines, and the scheduler's turn.
 local core = ...
 
-local concat, error, ipairs, type, unpack = table.concat, error, ipairs, type, unpack
+local collect, concat, error, ipairs, pairs, type, unpack =
+    collectgarbage, table.concat, error, ipairs, pairs, type, unpack
 local raw, host = core.raw, core.host
 local raw_select = raw.select
 local raw_create, raw_resume, raw_status = raw.create, raw.resume, raw.status
@@ -107,6 +108,7 @@ local function clean_and_fail(fiber, err, traceback)
     end)
 end
 
+local NO_MEMORY = "not enough memory"
 local YIELDED = "a C function has yielded out of the fiber; only functions of this server can wait"
 
 function core.fibers() return core.count end
@@ -163,6 +165,13 @@ function after(fiber, ok, ...)
     end
     local err = mark
     if ok then err = YIELDED end
+    if err == NO_MEMORY then
+        -- Most of what its coroutine held is garbage now, and LuaJIT does not collect before it gives up: the next fiber
+        -- would fail too.
+        fiber.co, fiber.inner, co = false, false, nil
+        collect()
+        return clean_and_fail(fiber, err, "")
+    end
     return clean_and_fail(fiber, err, core.where(err, fiber.inner and fiber.inner.co or co))
 end
 
@@ -213,11 +222,10 @@ function core.rescue()
     core.turning = false
     local co, task = fiber.co, fiber.task
     if fiber == root or not co or raw_status(co) ~= "dead" then return end
-    local err = "not enough memory"
-    if type(task) == "table" then return core.ended(fiber, false, err, "") end
+    if type(task) == "table" then return core.ended(fiber, false, NO_MEMORY, "") end
     core.strike_off(fiber)
     fiber.co = false
-    if task then host.failed(task, err, "") end
+    if task then host.failed(task, NO_MEMORY, "") end
 end
 
 -- Interrupts every fiber and takes out the timers that would start more.
@@ -227,6 +235,7 @@ function core.wind_down()
     for _, node in ipairs(core.timers()) do
         if node.background then core.disarm(node) end
     end
+    for _, fiber in pairs(core.failed) do core.complain(fiber) end
     for n = 1, core.count do
         local fiber = core.all[n]
         if fiber.interrupted ~= core.interrupted then core.strike(fiber, core.interrupted) end

@@ -60,9 +60,13 @@ function spawn(f, ...)
     return handle
 end
 
-local function complain(fiber, err, traceback)
-    host.report("fiber " .. fiber.task.id .. " failed: " .. core.describe(err) .. "\n" .. (traceback or ""))
+-- Says of a fiber that has failed that nobody will join it.
+local function complain(fiber)
+    local task = fiber.task
+    core.failed[task] = nil
+    host.report("fiber " .. task.id .. " failed: " .. core.describe(task.results) .. "\n" .. (task.traceback or ""))
 end
+core.complain = complain
 
 -- Notes the end of a spawned fiber. `err` and `traceback`: where it failed.
 function core.ended(fiber, ok, results, traceback)
@@ -76,7 +80,13 @@ function core.ended(fiber, ok, results, traceback)
             task.caught = true
         else
             task.traceback = traceback
-            if task.state == "detached" and task ~= core.main_task then complain(fiber, results, traceback) end
+            if task ~= core.main_task then
+                if task.state == "detached" or core.winding_down and task.state == "joinable" then
+                    complain(fiber)
+                else
+                    core.failed[task] = fiber
+                end
+            end
         end
     end
     if task.conn then core.unbind(task.conn, fiber) end
@@ -107,6 +117,7 @@ function methods.join(handle)
         end
     end
     task.state = "joined"
+    core.failed[task] = nil
     local results = task.results
     if task.ok then
         task.results = false
@@ -125,7 +136,7 @@ function methods.detach(handle)
     if task.state == "detached" then mistake("fiber:detach", "this fiber is detached already") end
     if task.state == "joining" then mistake("fiber:detach", "another fiber is joining it") end
     task.state = "detached"
-    if task.ok == false and not task.caught then complain(fiber, task.results, task.traceback) end
+    if core.failed[task] then complain(fiber) end
 end
 
 function methods.interrupt(handle)
@@ -166,7 +177,7 @@ function handle_type.__gc(handle)
     -- The first proxy is a pattern for the others and no fiber.
     if task and task.state == "joinable" then
         task.state = "detached"
-        if task.ok == false and not task.caught then complain(fiber, task.results, task.traceback) end
+        if core.failed[task] then complain(fiber) end
     end
 end
 

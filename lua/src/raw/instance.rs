@@ -384,8 +384,6 @@ impl Instance {
                 instance.run(0);
             });
         }
-        // The collector finds the handles of fibers that failed and that nobody will join: they say so.
-        let _ = self.lua.gc_collect();
     }
 
     /// Starts the main fiber of a standalone service: `init()`, then `run()`.
