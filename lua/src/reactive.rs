@@ -229,8 +229,12 @@ impl Reactive {
             Event::Stop => (Handler::Shutdown, None, 0, Args::None),
         };
         let result = if self.stopped {
-            match handler {
-                Handler::Message => Err(FailureKind::Stopped),
+            match (handler, conn) {
+                (Handler::Message, _) => Err(FailureKind::Stopped),
+                (Handler::Disconnect, Some(conn)) => {
+                    self.instance.conn_forgotten(conn);
+                    return Verdict::Keep;
+                }
                 _ => return Verdict::Keep,
             }
         } else {

@@ -503,8 +503,7 @@ fn init_and_run_are_called_in_the_main_fiber() {
     stage.run();
     let text = std::fs::read_to_string(path.path()).unwrap();
     assert_eq!(
-        text,
-        "init true 0 string\nrun true false\nchild false\nrun ends\nchild ends\n",
+        text, "init true 0 string\nrun true false\nchild false\nrun ends\nchild ends\n",
         "{:?}",
         stage.outcomes
     );
@@ -548,7 +547,8 @@ fn must_stop_is_true_once_the_server_stops() {
 
 #[test]
 fn wind_down_ends_a_run_that_only_waits() {
-    let mut stage = Stage::standalone("demo.run = function() while true do require('time').sleep(10) end end");
+    let mut stage =
+        Stage::standalone("demo.run = function() while true do require('time').sleep(10) end end");
     stage.pass(100);
     stage.wind_down();
     stage.run();
@@ -621,7 +621,8 @@ fn a_detached_fiber_that_fails_is_reported_once_with_its_traceback() {
         stage.run();
         let reports = stage.take_reports();
         assert_eq!(reports.len(), 1, "{reports:#?}");
-        for part in ["service 'demo'", "fiber ", "demo.lua:1: nobody hears me", "stack traceback:", "culprit"] {
+        for part in ["service 'demo'", "fiber ", "demo.lua:1: nobody hears me", "stack traceback:", "culprit"]
+        {
             has(&reports[0], part);
         }
         assert!(!reports[0].contains("lapps/fiber"), "{}", reports[0]);

@@ -258,7 +258,8 @@ fn a_handler_that_fails_after_waiting_says_who_where_and_for_whom() {
     assert_eq!((failure.service(), failure.handler(), failure.conn()), ("demo", "onMessage", Some(A)));
     assert_eq!((*conn, *handled), (A, weight));
     let text = failure.to_string();
-    for part in ["attempt to index local 'x' (a nil value)", "\nstack traceback:\n", "in local 'deep'", "demo.lua:1"]
+    for part in
+        ["attempt to index local 'x' (a nil value)", "\nstack traceback:\n", "in local 'deep'", "demo.lua:1"]
     {
         assert!(text.contains(part), "{part:?} is missing in:\n{text}");
     }
@@ -345,11 +346,8 @@ fn on_start_may_wait_and_events_come_after_it_where_they_are_serial() {
 
 #[test]
 fn on_start_that_fails_after_waiting_tells_so() {
-    let mut stage = Stage::loaded(
-        "demo.onStart = function() require('time').sleep(0.02) error 'no luck' end",
-        None,
-        0,
-    );
+    let mut stage =
+        Stage::loaded("demo.onStart = function() require('time').sleep(0.02) error 'no luck' end", None, 0);
     assert_eq!(stage.start(), Progress::Waits);
     stage.run();
     match &stage.outcomes[..] {
@@ -412,7 +410,8 @@ fn fibers_spawned_while_the_file_is_loaded_run_and_waits_there_are_refused() {
     keep(stage.text(A, ""));
     let sent = stage.take_sent().pop().unwrap();
     for name in ["time.sleep", "this_fiber.yield"] {
-        let text = format!("{name}: can only be called in a fiber: in a handler, in run() or in what they spawn");
+        let text =
+            format!("{name}: can only be called in a fiber: in a handler, in run() or in what they spawn");
         assert!(sent.contains(&text), "{sent}");
     }
     assert!(sent.ends_with("|true"), "{sent}");
@@ -483,13 +482,18 @@ fn a_cleanup_handler_that_fails_makes_the_event_fail() {
                 }
             }
         };
-        assert!(failure.contains("error in a cleanup handler: ") && failure.contains("bad handler"), "{failure}");
+        assert!(
+            failure.contains("error in a cleanup handler: ") && failure.contains("bad handler"),
+            "{failure}"
+        );
     }
 }
 
 #[test]
 fn cleanup_handlers_of_a_handler_run_once_before_its_result_is_told() {
-    for (how, text) in [("return true", "returned"), ("error 'x'", "failed"), ("sleep(0.01) error 'x'", "late")] {
+    for (how, text) in
+        [("return true", "returned"), ("error 'x'", "failed"), ("sleep(0.01) error 'x'", "late")]
+    {
         let mut stage = Stage::reactive(
             &format!(
                 "local sleep = require('time').sleep

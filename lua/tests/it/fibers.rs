@@ -139,9 +139,7 @@ fn one_case(stage: &mut Stage<Reactive>, name: &str) -> Option<String> {
     match stage.instance.fibers() {
         0 if stage.instance.is_idle() => None,
         0 => Some("the event has not ended".to_owned()),
-        left => {
-            Some(format!("{left} fibers are left\n{}", stage.instance.deadlock().unwrap_or_default()))
-        }
+        left => Some(format!("{left} fibers are left\n{}", stage.instance.deadlock().unwrap_or_default())),
     }
 }
 
@@ -178,7 +176,11 @@ fn in_a_standalone_service(file: &str, text: &str) {
     let written = fs::read_to_string(results.path()).unwrap();
     let (mut expected, mut failures) = (Vec::new(), Vec::new());
     for result in parse(&written, &mut expected) {
-        println!("{} standalone {file}: {}", if result.wrong.is_none() { "ok" } else { "WRONG" }, result.name);
+        println!(
+            "{} standalone {file}: {}",
+            if result.wrong.is_none() { "ok" } else { "WRONG" },
+            result.name
+        );
         if let Some(wrong) = result.wrong {
             failures.push(format!("standalone {file}: {}\n{wrong}", result.name));
         }

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use lapps_lua::{
-    Answer, Command, Concurrency, ConnId, Event, Outcome, Port, Progress, Reactive, Setup, Source, Standalone,
-    Verdict,
+    Answer, Command, Concurrency, ConnId, Event, Outcome, Port, Progress, Reactive, Setup, Source,
+    Standalone, Verdict,
 };
 use lapps_parser::frame::OpCode;
 
