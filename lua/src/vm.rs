@@ -13,13 +13,8 @@ use crate::raw::{self, Door, Instance};
 use crate::setup::{Setup, Source};
 use crate::{fiber, modules};
 
-/// Runs in every state before the service's code. Lines of `print` leave as they are written, also into a pipe.
-const PRELUDE: &str = r#"
-io.stdout:setvbuf("line")
-function os.exit()
-    error("os.exit: a service cannot end the server; return from the handler, or raise an error", 2)
-end
-"#;
+/// Runs in every state before the service's code.
+const PRELUDE: &str = include_str!("prelude.lua");
 
 /// Where Debian's packages put Lua modules, beside the places under /usr/local that LuaJIT knows.
 const DEBIAN_PATH: &str = "/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua";

@@ -68,16 +68,16 @@ local function poll_send(channel, value)
     return false
 end
 
-local function recv(channel, name, seconds)
-    local fiber = enter(name, 2)
-    local done, value, err = poll_recv(channel)
-    if done then return value, err end
+-- Receives with what `poll_recv` has found; waits if that is nothing.
+local function recv(channel, fiber, seconds, done, ...)
+    if done then return ... end
     local extra = core.extra(fiber)
     if seconds then core.arm(fiber, seconds) end
     push(channel.receivers, fiber)
     local why = suspend(fiber)
     if why == SIGNAL then
-        value, extra.value = extra.value, nil
+        local value = extra.value
+        extra.value = nil
         return value
     end
     if why == STRUCK then error(fiber.interrupted, 0) end
@@ -85,11 +85,9 @@ local function recv(channel, name, seconds)
     return nil, closed
 end
 
-local function send(channel, value, name, seconds)
-    if value == nil then core.mistake(name, "nil cannot be sent", 2) end
-    local fiber = enter(name, 2)
-    local done, sent, err = poll_send(channel, value)
-    if done then return sent, err end
+-- The same for sending.
+local function send(channel, value, fiber, seconds, done, ...)
+    if done then return ... end
     local extra = core.extra(fiber)
     if seconds then core.arm(fiber, seconds) end
     extra.value = value
@@ -102,52 +100,60 @@ local function send(channel, value, name, seconds)
     return nil, closed
 end
 
-local function first_two(a, b)
-    return a, b
+-- What a poll has found, else `otherwise`.
+local function found(otherwise, done, ...)
+    if done then return ... end
+    return otherwise
+end
+
+local function check_value(value, name)
+    if value == nil then core.mistake(name, "nil cannot be sent", 2) end
 end
 
 function methods.send(channel, value)
     core.self(channel, class, "channel:send")
-    return first_two(send(channel, value, "channel:send"))
+    check_value(value, "channel:send")
+    local fiber = enter("channel:send")
+    return send(channel, value, fiber, nil, poll_send(channel, value))
 end
 
 function methods.send_for(channel, value, seconds)
     core.self(channel, class, "channel:send_for")
+    check_value(value, "channel:send_for")
     core.seconds(seconds, "channel:send_for", 2)
-    return first_two(send(channel, value, "channel:send_for", seconds))
+    local fiber = enter("channel:send_for")
+    return send(channel, value, fiber, seconds, poll_send(channel, value))
 end
 
 function methods.try_send(channel, value)
     core.self(channel, class, "channel:try_send")
-    if value == nil then core.mistake("channel:try_send", "nil cannot be sent") end
-    local done, sent, err = poll_send(channel, value)
-    if done then return sent, err end
-    return false
+    check_value(value, "channel:try_send")
+    return found(false, poll_send(channel, value))
 end
 
 function methods.recv(channel)
     core.self(channel, class, "channel:recv")
-    return first_two(recv(channel, "channel:recv"))
+    local fiber = enter("channel:recv")
+    return recv(channel, fiber, nil, poll_recv(channel))
 end
 
 function methods.recv_for(channel, seconds)
     core.self(channel, class, "channel:recv_for")
     core.seconds(seconds, "channel:recv_for", 1)
-    return first_two(recv(channel, "channel:recv_for", seconds))
+    local fiber = enter("channel:recv_for")
+    return recv(channel, fiber, seconds, poll_recv(channel))
 end
 
 function methods.try_recv(channel)
     core.self(channel, class, "channel:try_recv")
-    local done, value, err = poll_recv(channel)
-    if done then return value, err end
-    return nil
+    return found(nil, poll_recv(channel))
 end
 
 function methods.iter(channel)
     core.self(channel, class, "channel:iter")
     return function()
-        local value = recv(channel, "channel:iter")
-        return value
+        local fiber = enter("channel:iter")
+        return (recv(channel, fiber, nil, poll_recv(channel)))
     end
 end
 

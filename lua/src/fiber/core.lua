@@ -40,14 +40,19 @@ core.TOKEN = TOKEN
 core.RUNS, core.STRUCK, core.TIMEOUT, core.SIGNAL, core.CLOSED = 1, 2, 3, 4, 5
 local RUNS, STRUCK, TIMEOUT = core.RUNS, core.STRUCK, core.TIMEOUT
 
--- Errors that happen, as values.
-local error_type = {
-    __tostring = function(err) return err.message end,
-    __newindex = function() error("error values cannot be changed", 2) end,
-}
+-- Errors that happen, as values. Their fields are out of reach: many fibers see the same value.
+local function message_of(err) return err.message end
+local function refuse() error("error values cannot be changed", 2) end
 
 function core.new_error(category, code, message)
-    return setmetatable({ code = code, category = category, message = message }, error_type)
+    return setmetatable({}, {
+        __index = { code = code, category = category, message = message },
+        __tostring = message_of, __newindex = refuse, __metatable = "error",
+    })
+end
+
+local function is_error(err)
+    return getmetatable(err) == "error"
 end
 
 core.interrupted = core.new_error("fiber", "interrupted", "the fiber was interrupted")
@@ -286,6 +291,15 @@ function core.seconds(value, name, index, level)
     return value
 end
 
+-- The same argument in milliseconds; returns seconds.
+function core.milliseconds(value, name, index)
+    core.number(value, name, index, "milliseconds", 2)
+    if not (value >= 0 and value <= 1e12) then
+        mistake(name, format("argument %d (milliseconds) must be from 0 to 1e12, got %s", index, tostring(value)), 2)
+    end
+    return value / 1000
+end
+
 function core.whole(value, name, index, what, least, level)
     level = (level or 1) + 1
     core.number(value, name, index, what, level)
@@ -357,7 +371,7 @@ end
 local origin = { value = nil, text = nil }
 
 function core.remember(err)
-    if getmetatable(err) ~= error_type and not rawequal(origin.value, err) then
+    if not is_error(err) and not rawequal(origin.value, err) then
         origin.value, origin.text = err, tidy(raw_traceback("", 2))
     end
     return err

@@ -68,6 +68,8 @@ function core.adopt(number)
         fiber.task = number
         core.enlist(fiber)
         idle = nil
+        -- What begins after everything was interrupted is too.
+        if core.winding_down then core.strike(fiber, core.interrupted) end
     end
     return core.idle()
 end

@@ -1,7 +1,7 @@
 -- `select{...}`: waits for the first of several things. Given anything but a table, it is Lua's own `select`.
 local core = ...
 
-local debug, error, format, type = debug, error, string.format, type
+local debug, error, format, ipairs, type = debug, error, string.format, ipairs, type
 local raw_select = core.raw.select
 local selectable, sending = core.selectable, core.selectable_send
 
@@ -23,56 +23,68 @@ local function kind_of(case, index)
     local kind = meta and selectable[meta]
     if kind then return kind, case end
     if type(case) == "table" and sending.is(case[1]) and case[2] == "send" then
-        if case[3] == nil then core.mistake("select", format("case %d: nil cannot be sent", index), 2) end
+        if case[3] == nil then core.mistake("select", format("case %d: nil cannot be sent", index), 3) end
         return sending, case[1], case[3]
     end
     core.mistake("select", format("case %d must be a channel, {channel, \"send\", value}, a future, a fiber, a semaphore "
-        .. "or a steady_timer, got %s", index, type(case)), 2)
+        .. "or a steady_timer, got %s", index, type(case)), 3)
 end
 
-local function found(index, done, ...)
+-- The first of the cases from `index` on that can go on at once: its index and what that gives; nothing if there is none.
+local first_at_once
+
+local function found(cases, index, done, ...)
     if done then return index, ... end
+    return first_at_once(cases, index + 1)
 end
 
-local function wait_for_first(cases)
-    local timeout = cases.timeout
-    if timeout ~= nil then core.seconds(timeout, "select", 1, 2) end
-    local count = #cases
-    if count == 0 and timeout == nil then
-        core.mistake("select", "there is nothing to wait for: name a case or a timeout", 2)
-    end
-    local kinds, objects, values = {}, {}, {}
-    for index = 1, count do
-        kinds[index], objects[index], values[index] = kind_of(cases[index], index)
-    end
-    local fiber = core.enter("select", 2)
-    for index = 1, count do
-        local which, a, b = found(index, kinds[index].poll(objects[index], values[index]))
-        if which then return which, a, b end
-    end
+function first_at_once(cases, index)
+    local case = cases[index]
+    if case then return found(cases, index, case.kind.poll(case.object, case.value)) end
+end
+
+-- Ends a select with what was found; waits if that is nothing.
+local function go_on(fiber, cases, timeout, index, ...)
+    if index then return index, ... end
     if timeout == 0 then return nil, core.timed_out end
-    local nodes, extra = {}, core.extra(fiber)
-    for index = 1, count do
-        nodes[index] = { next = false, prev = false, owner = fiber, index = index, value = values[index] }
-    end
-    local queues = {}
-    for index = 1, count do queues[index] = kinds[index].queue(objects[index]) end
+    local extra, queues = core.extra(fiber), {}
+    -- All that may need memory comes first.
+    for n, case in ipairs(cases) do queues[n] = case.kind.queue(case.object) end
     if timeout then core.arm(fiber, timeout) end
-    for index = 1, count do core.push(queues[index], nodes[index]) end
-    extra.nodes = nodes
+    for n, case in ipairs(cases) do core.push(queues[n], case) end
+    extra.nodes = cases
     local why = core.suspend(fiber)
     if why == core.STRUCK then error(fiber.interrupted, 0) end
     if why == core.TIMEOUT then return nil, core.timed_out end
     local node = extra.chosen
     extra.chosen = false
-    return node.index, kinds[node.index].finish(objects[node.index], node, why)
+    return node.index, node.kind.finish(node.object, node, why)
 end
 
-local function all_of(...)
-    return ...
+-- The cases as nodes of the queues in which they may stand.
+local function read(list, fiber)
+    local cases = {}
+    for index = 1, #list do
+        local kind, object, value = kind_of(list[index], index)
+        cases[index] = { next = false, prev = false, owner = fiber, index = index, kind = kind, object = object,
+            value = value }
+    end
+    return cases
+end
+
+local function check(list)
+    local timeout = list.timeout
+    if timeout ~= nil then core.seconds(timeout, "select", 1, 2) end
+    if #list == 0 and timeout == nil then
+        core.mistake("select", "there is nothing to wait for: name a case or a timeout", 2)
+    end
 end
 
 function select(first, ...)
-    if type(first) == "table" then return all_of(wait_for_first(first)) end
-    return raw_select(first, ...)
+    if type(first) ~= "table" then return raw_select(first, ...) end
+    check(first)
+    local fiber = core.current()
+    local cases = read(first, fiber)
+    core.enter("select")
+    return go_on(fiber, cases, first.timeout, first_at_once(cases, 1))
 end

@@ -30,11 +30,10 @@ function time.sleep(seconds)
 end
 
 function time.sleep_for(milliseconds)
-    core.number(milliseconds, "sleep_for", 1, "milliseconds")
-    core.seconds(milliseconds / 1000, "sleep_for", 1)
+    local seconds = core.milliseconds(milliseconds, "sleep_for", 1)
     local fiber = enter("sleep_for")
-    if milliseconds == 0 then return core.yield(fiber) end
-    core.arm(fiber, milliseconds / 1000)
+    if seconds == 0 then return core.yield(fiber) end
+    core.arm(fiber, seconds)
     core.wait(fiber)
 end
 
@@ -117,11 +116,10 @@ end
 
 function steady.expires_after(timer, milliseconds)
     core.self(timer, steady_class, "steady_timer:expires_after")
-    core.number(milliseconds, "steady_timer:expires_after", 1, "milliseconds")
-    core.seconds(milliseconds / 1000, "steady_timer:expires_after", 1)
+    local seconds = core.milliseconds(milliseconds, "steady_timer:expires_after", 1)
     local count = wake_all(timer, core.CLOSED)
     if timer.tnext then core.disarm(timer) end
-    if milliseconds > 0 then core.arm(timer, milliseconds / 1000) end
+    if seconds > 0 then core.arm(timer, seconds) end
     return count
 end
 

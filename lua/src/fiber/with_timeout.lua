@@ -15,6 +15,8 @@ local function fire(limit)
     local extra = core.extra(fiber)
     local struck = extra.struck
     if struck and struck.depth < limit.depth then return end
+    -- An error that is this limit's alone.
+    limit.err = core.new_error("fiber", "timed_out", "the time is over")
     extra.struck = limit
     core.strike(fiber, limit.err)
 end
@@ -29,7 +31,7 @@ local function finish(limit, ok, ...)
         if fiber.interrupted == limit.err then fiber.interrupted = false end
     end
     if ok then return ... end
-    if (...) == limit.err then return nil, core.timed_out end
+    if limit.err and (...) == limit.err then return nil, core.timed_out end
     error((...), 0)
 end
 
@@ -42,7 +44,7 @@ function with_timeout(seconds, f, ...)
     local limit = {
         tnext = false, tprev = false, level = false, tick = false, fire = fire,
         fiber = fiber, context = fiber.inner or fiber, depth = depth,
-        err = core.new_error("fiber", "timed_out", "the time is over"),
+        err = false,
     }
     core.arm(limit, seconds)
     extra.limits = depth

@@ -1,7 +1,7 @@
 -- `ws.conn(handler)`: connections as objects, with data and fibers of their own.
 local core, ws = ...
 
-local next, setmetatable, type = next, setmetatable, type
+local ipairs, next, setmetatable, sort, type = ipairs, next, setmetatable, table.sort, type
 local host = core.host
 local raw_send, raw_close = ws.send, ws.close
 
@@ -82,13 +82,18 @@ function core.unbind(conn, fiber)
     end
 end
 
--- The connection has ended: interrupts its fibers.
+local function earlier(a, b) return a.task.id < b.task.id end
+
+-- The connection has ended: interrupts its fibers, in the order in which they were spawned.
 function core.conn_ended(handler)
     local conn = conns[handler]
     if not conn then return end
     conn.is_closed = true
     if conn.bound then
-        for fiber in next, conn.bound do
+        local fibers = {}
+        for fiber in next, conn.bound do fibers[#fibers + 1] = fiber end
+        sort(fibers, earlier)
+        for _, fiber in ipairs(fibers) do
             if fiber.interrupted ~= core.interrupted then core.strike(fiber, core.interrupted) end
         end
     end
