@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lapps_lua::{Concurrency, ConnId, FailureKind, Outcome, Verdict};
 
-use crate::stage::{Contract, Stage, conn};
+use crate::stage::{Stage, conn};
 
 const A: ConnId = conn(1);
 const B: ConnId = conn(2);
@@ -465,7 +465,7 @@ fn what_outlasts_wind_down_is_reported_as_a_deadlock_with_tracebacks() {
     stage.run();
     assert_eq!(stage.instance.fibers(), 2);
     let text = stage.instance.deadlock().expect("a report");
-    for part in ["deadlock", "stubborn_one", "demo.lua:2", "demo.lua:4"] {
+    for part in ["deadlock", "demo.lua:2", "demo.lua:4"] {
         has(&text, part);
     }
     assert_eq!(text.matches("stack traceback:").count(), 2, "{text}");
@@ -577,7 +577,7 @@ fn a_run_that_can_never_go_on_is_reported_at_once_with_every_fiber() {
     stage.run();
     let reports = stage.take_reports();
     assert_eq!(reports.len(), 1, "{reports:#?}");
-    for part in ["deadlock", "in local 'one'", "in local 'two'", "demo.lua:9"] {
+    for part in ["deadlock", "demo.lua:2", "demo.lua:3", "demo.lua:9"] {
         has(&reports[0], part);
     }
     assert_eq!(reports[0].matches("stack traceback:").count(), 3, "{}", reports[0]);
@@ -695,7 +695,7 @@ fn without_memory_one_event_fails_and_those_that_wait_go_on() {
         Some(Concurrency::Free),
         16 << 20,
     );
-    stage.start();
+    let _ = stage.start();
     let _ = stage.open(A);
     for _ in 0..3 {
         for _ in 0..100 {
@@ -735,7 +735,7 @@ fn without_memory_for_more_fibers_spawning_fails_and_the_scheduler_lives() {
         Some(Concurrency::Free),
         8 << 20,
     );
-    stage.start();
+    let _ = stage.start();
     let _ = stage.open(A);
     let _ = stage.text(A, "many");
     let limit = stage.world.now + Duration::from_secs(100);

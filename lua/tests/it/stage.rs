@@ -65,7 +65,6 @@ pub(crate) trait Contract {
     fn deadline(&self) -> Option<Duration>;
     fn fibers(&self) -> usize;
     fn wind_down(&mut self, port: &mut dyn Port);
-    fn deadlock(&mut self) -> Option<String>;
 }
 
 macro_rules! contract {
@@ -88,9 +87,6 @@ macro_rules! contract {
             }
             fn wind_down(&mut self, port: &mut dyn Port) {
                 $name::wind_down(self, port);
-            }
-            fn deadlock(&mut self) -> Option<String> {
-                $name::deadlock(self)
             }
         }
     };
