@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lapps_lua::{Concurrency, ConnId, FailureKind, Outcome, Verdict};
+use lapps_lua::{Concurrency, ConnId, Outcome, Verdict};
 
 use crate::stage::{Stage, conn};
 
@@ -677,77 +677,6 @@ fn a_handler_that_ends_with_a_mutex_locked_is_told_and_others_go_on() {
 }
 
 // The limits of what the host gives.
-
-#[test]
-fn without_memory_one_event_fails_and_those_that_wait_go_on() {
-    let mut stage = Stage::loaded(
-        "local time = require 'time'
-         demo.onMessage = function(h, op, msg)
-            if msg == 'greedy' then
-                time.sleep(0.01)
-                local t = {}
-                for i = 1, 1e8 do t[i] = { i } end
-            elseif msg == 'wait' then
-                time.sleep(0.02)
-            end
-            return ws:send(h, 1, msg)
-         end",
-        Some(Concurrency::Free),
-        16 << 20,
-    );
-    let _ = stage.start();
-    let _ = stage.open(A);
-    for _ in 0..3 {
-        for _ in 0..100 {
-            let _ = stage.text(A, "wait");
-        }
-        let _ = stage.text(A, "greedy");
-        stage.run();
-        assert_eq!(stage.take_sent(), ["wait"; 100]);
-        let failed: Vec<_> = stage
-            .outcomes
-            .drain(..)
-            .filter_map(|outcome| match outcome {
-                Outcome::Failed(failure) => Some(failure),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(failed.len(), 1, "{failed:#?}");
-        assert!(matches!(failed[0].kind(), FailureKind::Memory { .. }), "{}", failed[0]);
-        assert_eq!(stage.instance.fibers(), 0);
-    }
-    let _ = stage.text(A, "fine");
-    assert_eq!(stage.take_sent(), ["fine"]);
-}
-
-#[test]
-fn without_memory_for_more_fibers_spawning_fails_and_the_scheduler_lives() {
-    let mut stage = Stage::loaded(
-        "local time = require 'time'
-         demo.onMessage = function(h, op, msg)
-            if msg == 'many' then
-                local ok, err = pcall(function() while true do spawn(time.sleep, 1) end end)
-                return ws:send(h, 1, tostring(ok) .. ' ' .. tostring(err))
-            end
-            time.sleep(0.01)
-            return ws:send(h, 1, msg)
-         end",
-        Some(Concurrency::Free),
-        8 << 20,
-    );
-    let _ = stage.start();
-    let _ = stage.open(A);
-    let _ = stage.text(A, "many");
-    let limit = stage.world.now + Duration::from_secs(100);
-    assert!(stage.run_to(limit), "{} fibers are left", stage.instance.fibers());
-    let sent = stage.take_sent();
-    assert!(sent.is_empty() || sent[0].contains("not enough memory"), "{sent:?}");
-    assert_eq!(stage.instance.fibers(), 0);
-    stage.outcomes.clear();
-    let _ = stage.text(A, "fine");
-    stage.run();
-    assert_eq!(stage.take_sent(), ["fine"], "{:#?}", stage.outcomes);
-}
 
 #[test]
 fn a_port_that_panics_in_a_fiber_that_has_waited_costs_that_event() {
