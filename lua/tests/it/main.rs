@@ -3,6 +3,7 @@
 mod faults;
 mod fiber_ends;
 mod fiber_events;
+mod fiber_stops;
 mod fiber_storm;
 mod fibers;
 mod handles;
