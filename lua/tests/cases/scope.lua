@@ -380,6 +380,16 @@ return {
     log:is "inside outer"
   end,
 
+  ["a handler that pops does not reach the scope outside"] = function(t)
+    local log = t.order()
+    t.raises("scope_cleanup_pop", scope, function()
+      scope_cleanup_push(function() log "outer" end)
+      scope(function() scope_cleanup_push(function() scope_cleanup_pop() end) end)
+      log "not here"
+    end)
+    log:is "outer"
+  end,
+
   ["a popped handler may wait, undisturbed by an interruption"] = function(t)
     local log = t.order()
     local fiber = t.waiting(function()
