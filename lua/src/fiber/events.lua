@@ -76,14 +76,22 @@ end
 
 local after
 
--- Runs `f`, the rest of what a fiber has to do whose coroutine is dead, on a coroutine of its own, and at once: between a
--- body and its cleanup handlers nobody else comes.
-local function go_on_with(fiber, f)
+-- Runs the cleanup handlers of a fiber whose coroutine is dead on a coroutine of their own, and at once: between a body and
+-- its handlers nobody else comes. Then calls `finish` with what `core.clean` says.
+local function run_handlers(fiber, finish, ok, err)
     core.enlist(fiber)
     if fiber.extra then fiber.extra.forbidden = 0 end
-    fiber.co, fiber.inner, fiber.why, fiber.cleanups.floor = raw_create(f), false, core.RUNS, 0
+    local made, co = raw.pcall(raw_create, function() return finish(core.clean(fiber.cleanups, 0, ok, err)) end)
+    if not made then
+        -- They are many, or hold much: without them there is memory to go on.
+        fiber.cleanups = false
+        collect()
+        host.report("there was no memory to run the cleanup handlers of a fiber")
+        return finish(ok, err)
+    end
+    fiber.co, fiber.inner, fiber.why, fiber.cleanups.floor = co, false, core.RUNS, 0
     set_current(fiber)
-    return after(fiber, raw_resume(fiber.co))
+    return after(fiber, raw_resume(co))
 end
 
 local function has_cleanups(fiber)
@@ -104,10 +112,7 @@ end
 -- The same after its cleanup handlers.
 local function clean_and_fail(fiber, err, traceback)
     if not has_cleanups(fiber) then return fail(fiber, err, traceback) end
-    return go_on_with(fiber, function()
-        core.clean(fiber.cleanups, 0, false, err)
-        return fail(fiber, err, traceback)
-    end)
+    return run_handlers(fiber, function() return fail(fiber, err, traceback) end, false, err)
 end
 
 local NO_MEMORY = "not enough memory"
@@ -159,11 +164,10 @@ function after(fiber, ok, ...)
         local count = raw_select("#", ...)
         local results = count > 0 and { n = count, ... }
         if not has_cleanups(fiber) then return core.ended(fiber, true, results) end
-        return go_on_with(fiber, function()
-            local fine, err = core.clean(fiber.cleanups, 0, true)
+        return run_handlers(fiber, function(fine, err)
             if fine then return core.ended(fiber, true, results) end
             return core.ended(fiber, false, err, "")
-        end)
+        end, true)
     end
     local err = mark
     if ok then err = YIELDED end

@@ -54,11 +54,11 @@ end
 local function leave_scope(ctx, cleanups, depth, floor, ok, ...)
     cleanups = cleanups or ctx.cleanups
     if cleanups then
+        local still, err = true, nil
+        -- The floor stays while handlers run: they reach nothing outside of this scope.
+        if cleanups.n > depth then still, err = clean(cleanups, depth, ok, (...)) end
         cleanups.floor = floor
-        if cleanups.n > depth then
-            local still, err = clean(cleanups, depth, ok, (...))
-            if not still then return false, err end
-        end
+        if not still then return false, err end
     end
     return ok, ...
 end

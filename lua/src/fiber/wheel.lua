@@ -5,7 +5,7 @@
 -- that is woken.
 local core = ...
 
-local floor, ceil = math.floor, math.ceil
+local floor, ceil, pcall = math.floor, math.ceil, core.raw.pcall
 local host = core.host
 
 local LEVELS, SLOTS = 6, 64
@@ -98,7 +98,9 @@ function core.advance(time)
             local node = head.tnext
             disarm(node)
             if node.fire then
-                node:fire()
+                -- One that finds no memory costs itself only.
+                local ok, err = pcall(node.fire, node)
+                if not ok then host.report("a timer could not fire: " .. core.describe(err)) end
             else
                 core.wake(node, core.TIMEOUT)
             end
