@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lapps_lua::{Concurrency, ConnId, FailureKind, Outcome};
+use lapps_lua::{Concurrency, ConnId, FailureKind, Outcome, Progress};
 
 use crate::stage::{Stage, conn};
 use crate::world::{ONE, Quietly, World, failed, kept, load};
@@ -154,4 +154,27 @@ fn without_memory_for_more_fibers_spawning_fails_and_the_scheduler_lives() {
     let _ = stage.text(A, "fine");
     stage.run();
     assert_eq!(stage.take_sent(), ["fine"], "{:#?}", stage.outcomes);
+}
+
+#[test]
+fn cleanup_handlers_that_use_up_the_memory_cost_their_event_only() {
+    let mut stage = Stage::loaded(
+        "local time = require 'time'
+         demo.onMessage = function(h, op, msg)
+            if msg ~= 'greedy' then return ws:send(h, 1, msg) end
+            time.sleep(0.01)
+            while true do scope_cleanup_push(function() end) end
+         end",
+        Some(Concurrency::Free),
+        2 * MIB,
+    );
+    assert_eq!(stage.start(), Progress::Done);
+    let _ = stage.open(A);
+    let _ = stage.text(A, "greedy");
+    stage.run();
+    let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(failure) if failure.conn() == Some(A));
+    assert_eq!(stage.outcomes.iter().filter(|outcome| failed(outcome)).count(), 1, "{:#?}", stage.outcomes);
+    assert_eq!(stage.instance.fibers(), 0);
+    let _ = stage.text(A, "fine");
+    assert_eq!(stage.take_sent(), ["fine"]);
 }
