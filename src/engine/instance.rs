@@ -140,9 +140,9 @@ impl Instance {
         self.lua.wind_down(port);
     }
 
-    /// True when no fiber is left that will ever run.
+    /// True when nothing is left that will ever run: no fiber, and no event that waits for its turn.
     pub(crate) fn has_ended(&self) -> bool {
-        self.lua.fibers() == 0 || self.next_turn().is_none()
+        (self.lua.fibers() == 0 && self.lua.is_idle()) || self.next_turn().is_none()
     }
 
     /// Logs what still waits.

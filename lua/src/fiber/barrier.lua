@@ -18,7 +18,7 @@ function methods.wait(barrier)
     core.push(barrier, fiber)
     if core.suspend(fiber) == core.STRUCK then
         barrier.missing = barrier.missing + 1
-        error(fiber.interrupted, 0)
+        core.raise(fiber)
     end
     return false
 end

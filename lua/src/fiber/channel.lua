@@ -1,7 +1,7 @@
 -- `require "channel"`: values from fiber to fiber, in order, with room for so many.
 local core = ...
 
-local error, setmetatable = error, setmetatable
+local error, rawequal, setmetatable, getmetatable_of = error, rawequal, setmetatable, debug.getmetatable
 local enter, push, suspend = core.enter, core.push, core.suspend
 local STRUCK, TIMEOUT, SIGNAL, CLOSED = core.STRUCK, core.TIMEOUT, core.SIGNAL, core.CLOSED
 
@@ -38,7 +38,7 @@ local function poll_recv(channel)
         if node then
             local from = carrier(node)
             buffer(channel, from.value)
-            from.value = nil
+            from.value = false
         end
         return true, value
     end
@@ -46,7 +46,7 @@ local function poll_recv(channel)
     if node then
         local from = carrier(node)
         local value = from.value
-        from.value = nil
+        from.value = false
         return true, value
     end
     if channel.closed then return true, nil, closed end
@@ -77,10 +77,10 @@ local function recv(channel, fiber, seconds, done, ...)
     local why = suspend(fiber)
     if why == SIGNAL then
         local value = extra.value
-        extra.value = nil
+        extra.value = false
         return value
     end
-    if why == STRUCK then error(fiber.interrupted, 0) end
+    if why == STRUCK then core.raise(fiber) end
     if why == TIMEOUT then return nil, core.timed_out end
     return nil, closed
 end
@@ -94,8 +94,8 @@ local function send(channel, value, fiber, seconds, done, ...)
     push(channel.senders, fiber)
     local why = suspend(fiber)
     if why == SIGNAL then return true end
-    extra.value = nil
-    if why == STRUCK then error(fiber.interrupted, 0) end
+    extra.value = false
+    if why == STRUCK then core.raise(fiber) end
     if why == TIMEOUT then return nil, core.timed_out end
     return nil, closed
 end
@@ -107,7 +107,7 @@ local function found(otherwise, done, ...)
 end
 
 local function check_value(value, name)
-    if value == nil then core.mistake(name, "nil cannot be sent", 2) end
+    if rawequal(value, nil) then core.mistake(name, "nil cannot be sent", 2) end
 end
 
 function methods.send(channel, value)
@@ -201,7 +201,7 @@ core.selectable[class] = {
 }
 -- `{channel, "send", value}` in a select.
 core.selectable_send = {
-    is = function(value) return debug.getmetatable(value) == class end,
+    is = function(value) return getmetatable_of(value) == class end,
     poll = poll_send,
     queue = function(channel) return channel.senders end,
     finish = function(_, _, why)

@@ -23,7 +23,7 @@ local function wait(condition, mutex, what, seconds)
     core.push(condition, fiber)
     local why = core.suspend(fiber)
     mutexes.retake(mutex, fiber)
-    if why == STRUCK then error(fiber.interrupted, 0) end
+    if why == STRUCK then core.raise(fiber) end
     if why == TIMEOUT then return nil, core.timed_out end
     return true
 end

@@ -9,6 +9,8 @@ local coroutine, debug, error, getmetatable, ipairs, jit, math, rawequal, setmet
     coroutine, debug, error, getmetatable, ipairs, jit, math, rawequal, setmetatable, string, tostring, type
 local raw_yield, can_wait = coroutine.yield, host.can_wait
 local format, floor, raw_traceback = string.format, math.floor, debug.traceback
+local find, gsub, match, sub = string.find, string.gsub, string.match, string.sub
+local rawget, getmetatable_of = rawget, debug.getmetatable
 
 local core = {
     host = host,
@@ -52,7 +54,7 @@ function core.new_error(category, code, message)
 end
 
 local function is_error(err)
-    return getmetatable(err) == "error"
+    return rawequal(getmetatable(err), "error")
 end
 
 core.interrupted = core.new_error("fiber", "interrupted", "the fiber was interrupted")
@@ -86,7 +88,7 @@ function core.new_fiber(co)
         co = co, next = false, prev = false, tnext = false, tprev = false, level = false, tick = false,
         -- Why it runs, false while it waits.
         why = RUNS,
-        -- What is to be raised at its interruption points, false for nothing.
+        -- The error of an interruption, to be raised at its interruption points; false without one.
         interrupted = false,
         -- How often its interruption is disabled.
         shield = 0,
@@ -109,7 +111,9 @@ function core.extra(fiber)
     if not extra then
         extra = {
             held = 0, forbidden = 0, disabled = 0, id = false, locals = false, nodes = false, chosen = false,
-            value = nil,
+            value = false,
+            -- The innermost `with_timeout` in which it is.
+            limit = false,
         }
         fiber.extra, fiber.used = extra, true
     end
@@ -240,14 +244,38 @@ function core.enter(name, level)
     if extra and extra.forbidden > 0 then
         mistake(name, "waiting is forbidden here (this_fiber.forbid_suspend)", (level or 1) + 1)
     end
-    if fiber.interrupted and fiber.shield == 0 then error(fiber.interrupted, 0) end
+    if fiber.interrupted or extra then core.check(fiber) end
     return fiber
+end
+
+-- The error that an interruption point raises now, if there is one: an interruption, or else the outermost limit whose time
+-- is over. What was begun behind a shield is not reached by what was begun outside of it.
+local function pending(fiber)
+    local shield, extra = fiber.shield, fiber.extra
+    if fiber.interrupted and shield == 0 then return fiber.interrupted end
+    local limit, err = extra and extra.limit, nil
+    while limit do
+        if limit.fired and limit.shield == shield and core.concerns(limit, fiber) then err = limit.err end
+        limit = limit.outer
+    end
+    return err
+end
+
+-- An interruption point.
+function core.check(fiber)
+    local err = pending(fiber)
+    if err then error(err, 0) end
+end
+
+-- The end of a wait that was struck.
+function core.raise(fiber)
+    error(pending(fiber) or core.interrupted, 0)
 end
 
 -- Lets others run until this fiber is woken, and tells why it was. The caller has put it where that can happen.
 local function suspend(fiber)
     fiber.why = false
-    if raw_yield(WAIT) ~= TOKEN then core.intruded(fiber) end
+    if not rawequal(raw_yield(WAIT), TOKEN) then core.intruded(fiber) end
     return fiber.why
 end
 core.suspend = suspend
@@ -262,13 +290,13 @@ end
 -- The same, for waits that an interruption ends: raises it.
 function core.wait(fiber)
     local why = suspend(fiber)
-    if why == STRUCK then error(fiber.interrupted, 0) end
+    if why == STRUCK then core.raise(fiber) end
     return why
 end
 
--- Makes `err` the thing that the fiber's interruption points raise, and ends its present wait by it.
-function core.strike(fiber, err)
-    fiber.interrupted, fiber.used = err, true
+-- Interrupts a fiber: its interruption points raise the error from now on, its present wait first.
+function core.strike(fiber)
+    fiber.interrupted, fiber.used = core.interrupted, true
     if fiber.why == false and fiber.shield == 0 then wake(fiber, STRUCK) end
 end
 
@@ -335,12 +363,12 @@ end
 local function describe(err)
     local kind = type(err)
     if kind == "string" then
-        return (err:gsub("^lapps/fiber/core:%d+: attempt to call field '(.-)' %((.-)%)$",
+        return (gsub(err, "^lapps/fiber/core:%d+: attempt to call field '(.-)' %((.-)%)$",
             "%1 is %2, not a function any more"))
     end
     if kind == "number" then return tostring(err) end
-    local meta = debug.getmetatable(err)
-    if meta and type(meta) == "table" and meta.__tostring then
+    local meta = getmetatable_of(err)
+    if type(meta) == "table" and rawget(meta, "__tostring") ~= nil then
         local ok, text = core.raw.pcall(tostring, err)
         if ok and type(text) == "string" then return text end
     end
@@ -351,16 +379,17 @@ core.describe = describe
 -- A traceback without the lines of this library, which tell nobody anything. Of the coroutine's topmost function LuaJIT
 -- does not know the line any more when an error has ended it; the error does.
 local function tidy(text, err)
-    text = text:gsub("^\n", ""):gsub("\n\tlapps/fiber[^\n]*", ""):gsub("\n\t%[C%]: in function 'raw_%a+'", "")
-    text = text:gsub("\n\t%[C%]: in function 'yield'", ""):gsub("\n\t%[C%]: in function 'resume'", "")
-    text = text:gsub("\n\t%[C%]: in %?$", "")
-    local source, line
-    if type(err) == "string" then source, line = err:match("^([^\n]-):(%d+): ") end
-    if line then
-        local first, rest = text:match("^(stack traceback:\n\t[^\n]-)(: in .*)$")
-        if first and first:sub(-#source) == source then text = first .. ":" .. line .. rest end
+    for _, ours in ipairs { "^\n", "\n\tlapps/fiber[^\n]*", "\n\t%[C%]: in function 'raw_%a+'", "\n\t%[C%]: in function 'yield'",
+        "\n\t%[C%]: in function 'resume'", "\n\t%[C%]: in %?$" } do
+        text = gsub(text, ours, "")
     end
-    return text:find("\n", 1, true) and text or ""
+    local source, line
+    if type(err) == "string" then source, line = match(err, "^([^\n]-):(%d+): ") end
+    if line then
+        local first, rest = match(text, "^(stack traceback:\n\t[^\n]-)(: in .*)$")
+        if first and sub(first, -#source) == source then text = first .. ":" .. line .. rest end
+    end
+    return find(text, "\n", 1, true) and text or ""
 end
 
 function core.traceback(co, err)
@@ -387,7 +416,7 @@ end
 
 -- The traceback of an error that has ended a coroutine.
 function core.where(err, co)
-    if err ~= nil and rawequal(origin.value, err) then
+    if not rawequal(err, nil) and rawequal(origin.value, err) then
         local text = origin.text
         core.forget_origin()
         return text

@@ -1,8 +1,8 @@
 -- Events of the host on pooled coroutines, and the scheduler's turn.
 local core = ...
 
-local collect, concat, error, ipairs, pairs, type, unpack =
-    collectgarbage, table.concat, error, ipairs, pairs, type, unpack
+local collect, concat, error, ipairs, pairs, rawequal, type, unpack =
+    collectgarbage, table.concat, error, ipairs, pairs, rawequal, type, unpack
 local raw, host = core.raw, core.host
 local raw_select = raw.select
 local raw_create, raw_resume, raw_status = raw.create, raw.resume, raw.status
@@ -30,6 +30,8 @@ local function settle(fiber)
         error("the handler ended while it held a mutex; who waits for that waits for ever", 0)
     end
     fiber.interrupted, fiber.shield, fiber.cleanups, fiber.extra, fiber.used = false, 0, false, false, false
+    fiber.inner = false
+    if fiber.tnext then core.disarm(fiber) end
 end
 
 local dispatch = core.new_dispatch(core.service, host.take, settle)
@@ -69,7 +71,7 @@ function core.adopt(number)
         core.enlist(fiber)
         idle = nil
         -- What begins after everything was interrupted is too.
-        if core.winding_down then core.strike(fiber, core.interrupted) end
+        if core.winding_down then core.strike(fiber) end
     end
     return core.idle()
 end
@@ -102,11 +104,12 @@ end
 local function fail(fiber, err, traceback)
     local task = fiber.task
     if type(task) == "table" then return core.ended(fiber, false, err, traceback) end
+    local text = core.describe(err)
     core.strike_off(fiber)
     core.check_held(fiber)
     fiber.co = false
     -- Of an event that has not waited the host knows already.
-    if task then host.failed(task, core.describe(err), traceback) end
+    if task then host.failed(task, text, traceback) end
 end
 
 -- The same after its cleanup handlers.
@@ -152,13 +155,18 @@ end
 -- What came out of a fiber that has run.
 function after(fiber, ok, ...)
     local mark = ...
-    if ok and mark == WAIT then return end
+    if ok and rawequal(mark, WAIT) then return end
     local task, co = fiber.task, fiber.co
     -- The coroutine of its cleanup handlers, which has seen to its end.
     if co == false then return end
-    if ok and type(task) ~= "table" and (mark == IDLE or mark == ACCEPTED) then
-        recycle(fiber)
-        return host.done(task, mark == ACCEPTED or (raw_select(2, ...)))
+    if ok and type(task) ~= "table" then
+        if rawequal(mark, ACCEPTED) then
+            recycle(fiber)
+            return host.done(task, true)
+        elseif rawequal(mark, IDLE) then
+            recycle(fiber)
+            return host.done(task, (raw_select(2, ...)))
+        end
     end
     if ok and raw_status(co) == "dead" then
         local count = raw_select("#", ...)
@@ -171,7 +179,7 @@ function after(fiber, ok, ...)
     end
     local err = mark
     if ok then err = YIELDED end
-    if err == NO_MEMORY then
+    if rawequal(err, NO_MEMORY) then
         -- Most of what its coroutine held is garbage now, and LuaJIT does not collect before it gives up: the next fiber
         -- would fail too.
         fiber.co, fiber.inner, co = false, false, nil
@@ -216,7 +224,7 @@ function core.turn(most)
     local tick, more = core.next_tick(), ready.next ~= ready
     if core.watches_deadlock and not tick and not more and core.count > 0 then
         core.watches_deadlock = false
-        host.report(core.deadlock())
+        host.report(core.deadlock() or "deadlock")
     end
     return tick, more
 end
@@ -227,7 +235,7 @@ function core.rescue()
     set_current(root)
     core.turning = false
     local co, task = fiber.co, fiber.task
-    if fiber == root or not co or raw_status(co) ~= "dead" then return end
+    if fiber == root or fiber.index == 0 or co and raw_status(co) ~= "dead" then return end
     if type(task) == "table" then return core.ended(fiber, false, NO_MEMORY, "") end
     core.strike_off(fiber)
     fiber.co = false
@@ -244,7 +252,7 @@ function core.wind_down()
     for _, fiber in pairs(core.failed) do core.complain(fiber) end
     for n = 1, core.count do
         local fiber = core.all[n]
-        if fiber.interrupted ~= core.interrupted then core.strike(fiber, core.interrupted) end
+        if not fiber.interrupted then core.strike(fiber) end
     end
 end
 
@@ -278,7 +286,7 @@ end
 
 function core.main_ended(ok, err, traceback)
     core.watches_deadlock = false
-    if ok or err == core.interrupted then
+    if ok or core.winding_down and rawequal(err, core.interrupted) then
         host.main_ended(true)
     else
         host.main_ended(false, core.describe(err), traceback or "")

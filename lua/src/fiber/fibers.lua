@@ -1,9 +1,9 @@
 -- `spawn`, the handles it returns, and `this_fiber`.
 local core = ...
 
-local debug, error, newproxy, setmetatable, tostring, unpack =
-    debug, error, newproxy, setmetatable, tostring, unpack
-local getfenv, setfenv = debug.getfenv, debug.setfenv
+local debug, error, newproxy, rawequal, setmetatable, tostring, unpack =
+    debug, error, newproxy, rawequal, setmetatable, tostring, unpack
+local getfenv, setfenv, getmetatable_of = debug.getfenv, debug.setfenv, debug.getmetatable
 local raw, host = core.raw, core.host
 local raw_create = raw.create
 local current, mistake, enter = core.current, core.mistake, core.enter
@@ -11,21 +11,25 @@ local INTERRUPTED = core.interrupted
 
 -- Handles are userdata, because only those can say that the collector has found them. The fiber is their environment.
 local handle_proto = newproxy(true)
-local handle_type = debug.getmetatable(handle_proto)
+local handle_type = getmetatable_of(handle_proto)
 handle_type.__metatable = "fiber"
 setfenv(handle_proto, {})
 
 local function fiber_of(handle, name)
-    if debug.getmetatable(handle) ~= handle_type then
+    if getmetatable_of(handle) ~= handle_type then
         mistake(name, "must be called with a colon, on a fiber", 2)
     end
     return getfenv(handle)
 end
 
+-- More values than these cannot be passed on from a table.
+local MOST_ARGUMENTS = 7000
+
 -- Makes a fiber that will run `f` with these arguments.
 function core.spawn(f, ...)
-    local fiber = core.new_fiber(raw_create(f))
     local count = raw.select("#", ...)
+    if count > MOST_ARGUMENTS then mistake("spawn", "too many arguments", 2) end
+    local fiber = core.new_fiber(raw_create(f))
     fiber.task = {
         id = core.next_id(),
         args = count > 0 and { n = count, ... } or false,
@@ -75,26 +79,22 @@ function core.ended(fiber, ok, results, traceback)
     core.check_held(fiber)
     fiber.co, fiber.inner = false, false
     task.ok, task.results = ok, results
-    if not ok then
-        if results == INTERRUPTED then
-            task.caught = true
-        else
-            task.traceback = traceback
-            if task ~= core.main_task then
-                if task.state == "detached" or core.winding_down and task.state == "joinable" then
-                    complain(fiber)
-                else
-                    core.failed[task] = fiber
-                end
-            end
-        end
-    end
+    task.caught = not ok and rawequal(results, INTERRUPTED)
+    -- Whatever the error is like: those who wait hear of it first.
     if task.conn then core.unbind(task.conn, fiber) end
     local waiters = task.waiters
     if waiters then
         while core.wake_first(waiters, core.SIGNAL) do end
     end
-    if task == core.main_task then core.main_ended(ok, results, traceback) end
+    if task == core.main_task then return core.main_ended(ok, results, traceback) end
+    if not ok and not task.caught then
+        task.traceback = traceback
+        if task.state == "detached" or core.winding_down and task.state == "joinable" then
+            complain(fiber)
+        else
+            core.failed[task] = fiber
+        end
+    end
 end
 
 local methods = {}
@@ -113,7 +113,7 @@ function methods.join(handle)
         core.push(task.waiters, me)
         if core.suspend(me) == core.STRUCK then
             task.state = "joinable"
-            error(me.interrupted, 0)
+            core.raise(me)
         end
     end
     task.state = "joined"
@@ -143,7 +143,7 @@ function methods.interrupt(handle)
     local fiber = fiber_of(handle, "fiber:interrupt")
     local task = fiber.task
     if task.ok == nil and task.state ~= "detached" and fiber.interrupted ~= INTERRUPTED then
-        core.strike(fiber, INTERRUPTED)
+        core.strike(fiber)
     end
 end
 
@@ -182,7 +182,7 @@ function handle_type.__gc(handle)
 end
 
 function core.is_handle(value)
-    return debug.getmetatable(value) == handle_type
+    return getmetatable_of(value) == handle_type
 end
 core.fiber_of_handle = getfenv
 
@@ -207,8 +207,8 @@ local functions = {}
 function core.yield(fiber)
     fiber.why = false
     core.wake(fiber, core.RUNS)
-    if raw.yield(host.wait) ~= core.TOKEN then core.intruded(fiber) end
-    if fiber.why == core.STRUCK then error(fiber.interrupted, 0) end
+    if not rawequal(raw.yield(host.wait), core.TOKEN) then core.intruded(fiber) end
+    if fiber.why == core.STRUCK then core.raise(fiber) end
 end
 
 function functions.yield()

@@ -3,7 +3,7 @@ local core = ...
 
 local enter, push, wait, suspend = core.enter, core.push, core.wait, core.suspend
 local mistake, current = core.mistake, core.current
-local setmetatable = setmetatable
+local setmetatable, getmetatable_of = setmetatable, debug.getmetatable
 local TIMEOUT = core.TIMEOUT
 
 -- Makes `fiber` the owner.
@@ -65,6 +65,8 @@ local function define(name, recursive)
         local fiber = enter(name .. ":lock")
         if take(mutex, fiber) then return end
         check_holder(mutex, fiber, name .. ":lock")
+        -- What `give` needs is there before it waits: who hands over may have no memory.
+        core.extra(fiber)
         push(mutex, fiber)
         wait(fiber)
     end
@@ -76,6 +78,7 @@ local function define(name, recursive)
         local fiber = enter(what)
         if take(mutex, fiber) then return true end
         check_holder(mutex, fiber, what)
+        core.extra(fiber)
         core.arm(fiber, seconds)
         push(mutex, fiber)
         if wait(fiber) == TIMEOUT then return nil, core.timed_out end
@@ -116,8 +119,9 @@ core.mutex = {
     release = release,
     retake = retake,
     -- True for a mutex that `fiber` holds, once.
-    is_held = function(value, fiber)
-        return classes[debug.getmetatable(value)] and value.owner == fiber and value.count == 1
+    is_held = function(mutex, fiber) return mutex.owner == fiber and mutex.count == 1 end,
+    is_mutex = function(value)
+        local class = getmetatable_of(value)
+        return class ~= nil and classes[class] == true
     end,
-    is_mutex = function(value) return classes[debug.getmetatable(value)] == true end,
 }

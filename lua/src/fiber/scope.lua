@@ -1,24 +1,35 @@
 -- Scopes: `scope`, cleanup handlers, and `pcall`, `xpcall` and the coroutine functions as scopes that know of fibers.
 local core = ...
 
-local error, setmetatable, type = error, setmetatable, type
+local error, rawequal, setmetatable, type = error, rawequal, setmetatable, type
 local raw = core.raw
 local raw_pcall, raw_xpcall = raw.pcall, raw.xpcall
 local raw_resume, raw_yield, raw_create, raw_status = raw.resume, raw.yield, raw.create, raw.status
 local current, host = core.current, core.host
 local WAIT, can_wait = host.wait, host.can_wait
 
+-- Calls a cleanup handler with interruption disabled. A coroutine may not yield out of it: nobody could tell whether it
+-- will ever come back to have that enabled again.
+local function call_shielded(fiber, handler)
+    local inner = fiber.inner
+    fiber.shield = fiber.shield + 1
+    if inner then inner.unwinding = inner.unwinding + 1 end
+    local ok, err = raw_xpcall(handler, core.remember)
+    if inner then inner.unwinding = inner.unwinding - 1 end
+    fiber.shield = fiber.shield - 1
+    return ok, err
+end
+
 -- Runs the cleanup handlers above `depth`, the last first, with interruption disabled. Returns the first error in one of
 -- them, if there was any, as `true, err`. Each handler is taken out before it runs, so that none can run twice.
 local function unwind(cleanups, depth)
     local fiber = current()
     local failed, first = false, nil
-    fiber.shield = fiber.shield + 1
     while cleanups.n > depth do
         local n = cleanups.n
         local handler = cleanups[n]
         cleanups[n], cleanups.n = nil, n - 1
-        local ok, err = raw_xpcall(handler, core.remember)
+        local ok, err = call_shielded(fiber, handler)
         if not ok then
             if failed then
                 host.report("error in a cleanup handler: " .. core.describe(err) .. "\n" .. core.where(err))
@@ -27,7 +38,6 @@ local function unwind(cleanups, depth)
             end
         end
     end
-    fiber.shield = fiber.shield - 1
     return failed, first
 end
 
@@ -106,9 +116,7 @@ function scope_cleanup_pop(execute)
     local handler = cleanups[n]
     cleanups[n], cleanups.n = nil, n - 1
     if execute == nil or execute then
-        fiber.shield = fiber.shield + 1
-        local ok, err = raw_xpcall(handler, core.remember)
-        fiber.shield = fiber.shield - 1
+        local ok, err = call_shielded(fiber, handler)
         if not ok then error("error in a cleanup handler: " .. core.describe(err), 0) end
     end
 end
@@ -120,14 +128,14 @@ end
 
 function pcall(f, ...)
     local fiber = current()
-    if fiber.interrupted and fiber.shield == 0 then error(fiber.interrupted, 0) end
+    if fiber.interrupted or fiber.extra then core.check(fiber) end
     local cleanups, depth, floor = enter_scope(fiber)
     return caught(leave_scope(fiber.inner or fiber, cleanups, depth, floor, raw_pcall(f, ...)))
 end
 
 function xpcall(f, handler, ...)
     local fiber = current()
-    if fiber.interrupted and fiber.shield == 0 then error(fiber.interrupted, 0) end
+    if fiber.interrupted or fiber.extra then core.check(fiber) end
     local cleanups, depth, floor = enter_scope(fiber)
     return caught(leave_scope(fiber.inner or fiber, cleanups, depth, floor, raw_xpcall(f, handler, ...)))
 end
@@ -146,7 +154,7 @@ end
 
 -- Goes on with what a coroutine has come to.
 local function after_resume(fiber, co, context, outer, ok, ...)
-    if ok and (...) == WAIT then
+    if ok and rawequal((...), WAIT) then
         -- A wait in there: the whole fiber waits, and goes on in there.
         return after_resume(fiber, co, context, outer, raw_resume(co, raw_yield(WAIT)))
     end
@@ -161,7 +169,7 @@ end
 
 local function resume(co, ...)
     local fiber = current()
-    if fiber.interrupted and fiber.shield == 0 then error(fiber.interrupted, 0) end
+    if fiber.interrupted or fiber.extra then core.check(fiber) end
     if type(co) ~= "thread" then return raw_resume(co, ...) end
     local context = contexts[co]
     if not context then
@@ -169,7 +177,7 @@ local function resume(co, ...)
             if raw_status(co) ~= "suspended" then return raw_resume(co, ...) end
             return false, "cannot resume a fiber's own coroutine: the scheduler does that"
         end
-        context = { co = nil, fiber = nil, cleanups = false, stuck = false }
+        context = { co = nil, fiber = nil, cleanups = false, stuck = false, unwinding = 0 }
         contexts[co] = context
     elseif context.co and raw_status(co) == "suspended" then
         return false, "cannot resume a coroutine that waits: its fiber will go on with it"
@@ -197,7 +205,7 @@ end
 
 function coroutine.create(f)
     local co = raw_create(f)
-    contexts[co] = { co = nil, fiber = nil, cleanups = false, stuck = false }
+    contexts[co] = { co = nil, fiber = nil, cleanups = false, stuck = false, unwinding = 0 }
     return co
 end
 
@@ -210,6 +218,9 @@ function coroutine.yield(...)
     local fiber = current()
     if not fiber.inner and raw.running() == fiber.co and fiber ~= core.root then
         core.mistake("coroutine.yield", "not in a coroutine; this_fiber.yield() lets other fibers run")
+    end
+    if fiber.inner and fiber.inner.unwinding > 0 then
+        core.mistake("coroutine.yield", "a cleanup handler must come to its end")
     end
     return raw_yield(...)
 end

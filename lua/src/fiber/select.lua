@@ -1,7 +1,7 @@
 -- `select{...}`: waits for the first of several things. Given anything but a table, it is Lua's own `select`.
 local core = ...
 
-local debug, error, format, ipairs, type = debug, error, string.format, ipairs, type
+local getmetatable_of, format, ipairs, rawequal, type = debug.getmetatable, string.format, ipairs, rawequal, type
 local raw_select = core.raw.select
 local selectable, sending = core.selectable, core.selectable_send
 
@@ -19,11 +19,11 @@ local fiber_end = {
 -- How to wait for a case, and what for; with `send`, the value.
 local function kind_of(case, index)
     if core.is_handle(case) then return fiber_end, case end
-    local meta = debug.getmetatable(case)
+    local meta = getmetatable_of(case)
     local kind = meta and selectable[meta]
     if kind then return kind, case end
     if type(case) == "table" and sending.is(case[1]) and case[2] == "send" then
-        if case[3] == nil then core.mistake("select", format("case %d: nil cannot be sent", index), 3) end
+        if rawequal(case[3], nil) then core.mistake("select", format("case %d: nil cannot be sent", index), 3) end
         return sending, case[1], case[3]
     end
     core.mistake("select", format("case %d must be a channel, {channel, \"send\", value}, a future, a fiber, a semaphore "
@@ -54,7 +54,7 @@ local function go_on(fiber, cases, timeout, index, ...)
     for n, case in ipairs(cases) do core.push(queues[n], case) end
     extra.nodes = cases
     local why = core.suspend(fiber)
-    if why == core.STRUCK then error(fiber.interrupted, 0) end
+    if why == core.STRUCK then core.raise(fiber) end
     if why == core.TIMEOUT then return nil, core.timed_out end
     local node = extra.chosen
     extra.chosen = false

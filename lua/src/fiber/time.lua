@@ -1,7 +1,8 @@
 -- `require "time"`: clocks, sleeping, and functions that are called later. `require "sleep_for"`, `require "steady_timer"`.
 local core = ...
 
-local ceil, error, select, setmetatable, type, unpack = math.ceil, error, select, setmetatable, type, unpack
+local ceil, error, rawequal, select, setmetatable, type, unpack =
+    math.ceil, error, rawequal, select, setmetatable, type, unpack
 local host = core.host
 local now, enter, arm_at, raw_yield = host.now, core.enter, core.arm_at, core.raw.yield
 local WAIT, TOKEN, STRUCK = host.wait, core.TOKEN, core.STRUCK
@@ -25,8 +26,8 @@ function time.sleep(seconds)
     local fiber = enter("time.sleep")
     arm_at(fiber, now() + seconds * 1000)
     fiber.why = false
-    if raw_yield(WAIT) ~= TOKEN then core.intruded(fiber) end
-    if fiber.why == STRUCK then error(fiber.interrupted, 0) end
+    if not rawequal(raw_yield(WAIT), TOKEN) then core.intruded(fiber) end
+    if fiber.why == STRUCK then core.raise(fiber) end
 end
 
 function time.sleep_for(milliseconds)

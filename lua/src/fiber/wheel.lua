@@ -5,12 +5,20 @@
 -- that is woken.
 local core = ...
 
-local floor, ceil, pcall = math.floor, math.ceil, core.raw.pcall
+local floor, ceil, pcall, collect = math.floor, math.ceil, core.raw.pcall, collectgarbage
 local host = core.host
 
 local LEVELS, SLOTS = 6, 64
+-- Milliseconds after which a timer fires that could not.
+local RETRY = 100
 local heads, counts = {}, {}
 for level = 0, LEVELS - 1 do counts[level] = 0 end
+-- All of them now, so that putting a node in never needs memory.
+for at = 0, LEVELS * SLOTS - 1 do
+    local head = { tnext = false, tprev = false }
+    head.tnext, head.tprev = head, head
+    heads[at] = head
+end
 -- The last tick that was taken.
 local now = 0
 -- True while the wheel turns, when nobody has to be told of a new node.
@@ -21,13 +29,7 @@ local function place(node)
     while level < LEVELS - 1 and floor(tick / (unit * SLOTS)) ~= floor(now / (unit * SLOTS)) do
         level, unit = level + 1, unit * SLOTS
     end
-    local at = level * SLOTS + floor(tick / unit) % SLOTS
-    local head = heads[at]
-    if not head then
-        head = {}
-        head.tnext, head.tprev = head, head
-        heads[at] = head
-    end
+    local head = heads[level * SLOTS + floor(tick / unit) % SLOTS]
     local last = head.tprev
     node.tprev, node.tnext, node.level = last, head, level
     last.tnext, head.tprev = node, node
@@ -58,7 +60,7 @@ end
 -- Moves the nodes of a slot of a higher level down.
 local function cascade(level, unit)
     local head = heads[level * SLOTS + floor(now / unit) % SLOTS]
-    if not head or head.tnext == head then return end
+    if head.tnext == head then return end
     -- What is beyond the wheel's horizon comes back to the same slot.
     local last = head.tprev
     repeat
@@ -94,14 +96,17 @@ function core.advance(time)
             if now % size == 0 then cascade(above, size) end
         end
         local head = heads[now % SLOTS]
-        while head and head.tnext ~= head do
+        while head.tnext ~= head do
             local node = head.tnext
             disarm(node)
             if node.fire then
-                -- One that finds no memory costs itself only.
-                local ok, err = pcall(node.fire, node)
-                if not ok then host.report("a timer could not fire: " .. core.describe(err)) end
-            else
+                -- One that finds no memory tries again.
+                if not pcall(node.fire, node) then
+                    node.tick = now + RETRY
+                    place(node)
+                    collect()
+                end
+            elseif node.why == false then
                 core.wake(node, core.TIMEOUT)
             end
         end
@@ -117,7 +122,7 @@ function core.next_tick()
             local block = floor(now / unit)
             for ahead = 1, SLOTS do
                 local head = heads[level * SLOTS + (block + ahead) % SLOTS]
-                if head and head.tnext ~= head then return (block + ahead) * unit end
+                if head.tnext ~= head then return (block + ahead) * unit end
             end
         end
         unit = unit * SLOTS
@@ -129,8 +134,8 @@ function core.timers()
     local found = {}
     for at = 0, LEVELS * SLOTS - 1 do
         local head = heads[at]
-        local node = head and head.tnext
-        while node and node ~= head do
+        local node = head.tnext
+        while node ~= head do
             if node.fire then found[#found + 1] = node end
             node = node.tnext
         end

@@ -94,7 +94,7 @@ function core.conn_ended(handler)
         for fiber in next, conn.bound do fibers[#fibers + 1] = fiber end
         sort(fibers, earlier)
         for _, fiber in ipairs(fibers) do
-            if fiber.interrupted ~= core.interrupted then core.strike(fiber, core.interrupted) end
+            if not fiber.interrupted then core.strike(fiber) end
         end
     end
 end

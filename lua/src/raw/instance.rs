@@ -315,8 +315,7 @@ impl Instance {
                     instance.unfinished = true;
                     instance.settle_stack();
                     let _ = instance.lua.gc_collect();
-                    instance.push(Entry::Rescue);
-                    instance.run(0);
+                    instance.run(Entry::Rescue, None);
                 }
             });
         }
@@ -367,11 +366,7 @@ impl Instance {
     fn about_conn(&mut self, entry: Entry, conn: ConnId) {
         if self.doorway().conns > 0 {
             // SAFETY: the entry takes a number and returns nothing.
-            unsafe {
-                self.push(entry);
-                ffi::lua_pushnumber(self.state, conn.as_number());
-                self.run(1);
-            }
+            unsafe { self.run(entry, Some(conn.as_number())) };
         }
     }
 
@@ -380,8 +375,7 @@ impl Instance {
         // SAFETY: the entry takes and returns nothing.
         unsafe {
             self.enter(port, |instance| {
-                instance.push(Entry::WindDown);
-                instance.run(0);
+                instance.run(Entry::WindDown, None);
             });
         }
     }
@@ -389,10 +383,7 @@ impl Instance {
     /// Starts the main fiber of a standalone service: `init()`, then `run()`.
     pub(crate) fn start_main(&mut self) {
         // SAFETY: the entry takes and returns nothing.
-        unsafe {
-            self.push(Entry::StartMain);
-            self.run(0);
-        }
+        unsafe { self.run(Entry::StartMain, None) };
     }
 
     /// Fibers that have begun and not ended.
@@ -437,18 +428,31 @@ impl Instance {
         }
     }
 
-    /// Calls the entry that was pushed, for nothing; an error is for the log.
+    /// Calls an entry for nothing, a second time if there was no memory for the first: these may be repeated, and nobody
+    /// else would come back to what they have to do. An error is for the log.
     ///
     /// # Safety
-    /// Entry and arguments lie on top of the main stack.
-    unsafe fn run(&mut self, args: c_int) {
-        // SAFETY: as promised.
-        unsafe {
-            if ffi::lua_pcall(self.state, args, 0, 0) != ffi::LUA_OK {
+    /// The entry takes this argument and returns nothing.
+    unsafe fn run(&mut self, entry: Entry, argument: Option<f64>) {
+        for attempt in 1..=2 {
+            // SAFETY: as promised; the main stack has room.
+            unsafe {
+                self.push(entry);
+                if let Some(argument) = argument {
+                    ffi::lua_pushnumber(self.state, argument);
+                }
+                let status = ffi::lua_pcall(self.state, argument.is_some().into(), 0, 0);
                 let message = text(self.state, -1);
-                self.doorway().notes.push(Note::Report(format!("the scheduler failed: {message}")));
+                self.settle_stack();
+                match status {
+                    ffi::LUA_OK => return,
+                    ffi::LUA_ERRMEM if attempt == 1 => drop(self.lua.gc_collect()),
+                    _ => {
+                        self.doorway().notes.push(Note::Report(format!("the scheduler failed: {message}")));
+                        return;
+                    }
+                }
             }
-            self.settle_stack();
         }
     }
 

@@ -38,7 +38,7 @@ macro_rules! cases {
 
 cases! {
     barrier boundary channel condition_variable coroutines detach future interruption join misuse modules mutex order
-    points protected recursive_mutex scope select semaphore tangles this_fiber time timers with_timeout
+    hostile points protected recursive_mutex scope select semaphore tangles this_fiber time timers with_timeout
 }
 
 #[test]
