@@ -131,3 +131,39 @@ fn ten_thousand_connections_each_with_a_cleanup_handler_end_by_reset_by_close_an
         println!("{target}: three times {count} connections in {:?}", start.elapsed());
     }
 }
+
+#[test]
+fn ends_that_wait_behind_a_handler_without_end_are_all_told_at_a_stop() {
+    // More than one turn of an instance takes.
+    const MANY: usize = 1500;
+    let code = r"
+        local NAME, lost = {}, 0
+        function NAME.onStart() end
+        function NAME.onMessage(handler, opcode, message)
+            print('NAME waits')
+            require('channel').new():recv()
+        end
+        function NAME.onDisconnect(handler)
+            lost = lost + 1
+            if lost == 1501 then print('NAME has told all') end
+        end
+        function NAME.onShutdown() end
+        return NAME";
+    for (placement, name) in PLACEMENTS.into_iter().zip(["behind", "behind_dedicated"]) {
+        let ws = json!({ "shutdown_grace_ms": 1000 });
+        let keys = json!({ "concurrency": "serial" });
+        let home = Home::new().ws(one_worker()).ws(ws).on_both("behind", code, keys);
+        let mut server = Lapps::start(&home);
+        let target = format!("/behind{placement}");
+        let mut stuck = Client::open(&server, &target);
+        stuck.text("x");
+        server.expect_log(&format!("{name} waits\n"));
+        let clients: Vec<Client> = (0..MANY).map(|_| Client::open(&server, &target)).collect();
+        for client in clients {
+            client.reset();
+        }
+        stuck.reset();
+        let log = server.stop();
+        assert!(log.contains(&format!("{name} has told all\n")), "{log}");
+    }
+}

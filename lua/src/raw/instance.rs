@@ -17,6 +17,15 @@ use crate::port::{ConnId, Port};
 const PACED: usize = 16;
 const PACED_BYTES: usize = 4096;
 
+/// Modes of LuaJIT's engine as a whole: `LUAJIT_MODE_ENGINE` is 0.
+const JIT_OFF: c_int = 0;
+const JIT_ON: c_int = 0x100;
+
+unsafe extern "C-unwind" {
+    /// Part of LuaJIT's API, but not of the binding's.
+    fn luaJIT_setmode(state: *mut lua_State, index: c_int, mode: c_int) -> c_int;
+}
+
 /// Fibers that run in one turn.
 const FIBERS_PER_TURN: c_int = 1024;
 
@@ -42,6 +51,8 @@ pub(crate) struct Instance {
     pace: Pace,
     /// Events since the collector's pace was looked at.
     unpaced: usize,
+    /// KiB of the heap when all of it was last collected for being crowded, or the least since.
+    collected: c_int,
 }
 
 /// What came of an event.
@@ -132,6 +143,7 @@ impl Instance {
             crowded,
             pace: Pace::Normal,
             unpaced: 0,
+            collected: 0,
         };
         instance.renew_idle();
         Ok(instance)
@@ -300,6 +312,7 @@ impl Instance {
     /// Lets timers fire and fibers run.
     pub(crate) fn turn(&mut self, port: &mut dyn Port) {
         self.doorway().stirred = false;
+        self.pace_collector();
         // SAFETY: the entry takes a number and returns a number or nil, and a boolean.
         unsafe {
             self.enter(port, |instance| {
@@ -482,16 +495,31 @@ impl Instance {
     ///
     /// A small heap may grow to more than that, because marking it again and again would cost more than the messages.
     /// A crowded one is collected without a pause: LuaJIT does not collect when it meets the limit, it raises "not
-    /// enough memory".
+    /// enough memory". Nor does it compile meanwhile: its recorder, when it finds no memory for the list of its traces,
+    /// punishes bytecode that has nothing to do with that, and may write where no bytecode is any more.
     fn pace_collector(&mut self) {
-        // SAFETY: neither counting nor setting the collector's threshold and pace can raise.
+        // SAFETY: neither counting nor setting the collector's threshold and pace can raise, nor can setting the engine
+        // outside of a finalizer. No Lua code is running.
         unsafe {
             self.unpaced = 0;
-            let used = ffi::lua_gc(self.state, ffi::LUA_GCCOUNT, 0);
+            let mut used = ffi::lua_gc(self.state, ffi::LUA_GCCOUNT, 0);
+            // From three quarters of the limit on whoever comes next is not to pay for what was before; not again and again
+            // where all that is alive.
+            let grown = used.saturating_sub(self.collected);
+            if used.saturating_sub(self.crowded) >= self.crowded / 5 && grown >= self.crowded / 10 {
+                let _ = self.lua.gc_collect();
+                used = ffi::lua_gc(self.state, ffi::LUA_GCCOUNT, 0);
+                self.collected = used;
+            }
+            self.collected = self.collected.min(used);
             let pace = self.pace.next(used, self.crowded);
             if pace != self.pace {
                 ffi::lua_gc(self.state, ffi::LUA_GCSETPAUSE, pace.pause());
                 ffi::lua_gc(self.state, ffi::LUA_GCSETSTEPMUL, pace.speed());
+                if pace == Pace::Crowded || self.pace == Pace::Crowded {
+                    let engine = if pace == Pace::Crowded { JIT_OFF } else { JIT_ON };
+                    luaJIT_setmode(self.state, 0, engine);
+                }
             }
             if pace > self.pace || pace == Pace::Crowded {
                 ffi::lua_gc(self.state, ffi::LUA_GCRESTART, 0);
