@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lapps_lua::error::Failure;
 use lapps_lua::port::{Command, ConnId, Event, Port};
@@ -193,18 +193,7 @@ impl Dedicated {
     fn sleep(&mut self) {
         let turn = self.instance.next_turn().map(|due| self.outlet.life().moment(due));
         let next = [turn, self.exit].into_iter().flatten().min();
-        let wait = next.map(|next| next.saturating_duration_since(Instant::now()));
-        if wait == Some(Duration::ZERO) {
-            return;
-        }
-        self.mailbox.wake().prepare();
-        if self.mailbox.is_empty() {
-            match wait {
-                Some(wait) => std::thread::park_timeout(wait),
-                None => std::thread::park(),
-            }
-        }
-        self.mailbox.wake().awake();
+        self.mailbox.sleep(next);
     }
 
     /// Interrupts what still runs, and lets cleanup handlers come to their end.

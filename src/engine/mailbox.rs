@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::time::{Duration, Instant};
 
 use super::spsc::{self, Consumer, Producer};
 use super::wake::Wake;
@@ -93,6 +94,22 @@ impl<T: Send + Weigh> Mailbox<T> {
     /// True when no sender has anything for us at this moment.
     pub(crate) fn is_empty(&mut self) -> bool {
         self.senders.iter_mut().all(|sender| sender.ring.is_empty())
+    }
+
+    /// Parks until there is a letter, or the moment has come; may return without either. For a thread that parks.
+    pub(crate) fn sleep(&mut self, until: Option<Instant>) {
+        let wait = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if wait == Some(Duration::ZERO) {
+            return;
+        }
+        self.wake.prepare();
+        if self.is_empty() {
+            match wait {
+                Some(wait) => std::thread::park_timeout(wait),
+                None => std::thread::park(),
+            }
+        }
+        self.wake.awake();
     }
 
     /// The wake-up of this thread.

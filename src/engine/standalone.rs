@@ -141,19 +141,7 @@ impl Alone<'_> {
     /// Parks until there is a letter, or the next turn is due, or `until`.
     fn sleep(&mut self, until: Option<Instant>) {
         let turn = self.next_turn().map(|due| self.world.0.moment(due));
-        let next = [turn, until].into_iter().flatten().min();
-        let wait = next.map(|next| next.saturating_duration_since(Instant::now()));
-        if wait == Some(Duration::ZERO) {
-            return;
-        }
-        self.mailbox.wake().prepare();
-        if self.mailbox.is_empty() {
-            match wait {
-                Some(wait) => std::thread::park_timeout(wait),
-                None => std::thread::park(),
-            }
-        }
-        self.mailbox.wake().awake();
+        self.mailbox.sleep([turn, until].into_iter().flatten().min());
     }
 
     /// Interrupts what still runs, and lets cleanup handlers come to their end.
