@@ -180,7 +180,8 @@ impl Server {
         let mut patience = None;
         while left > 0 {
             if self.stop_ordered && waiting == left {
-                return Ok(Outcome::NotStarted);
+                // What has failed has no thread any more that could be told to stop.
+                return Ok(if outcome == Outcome::Running { Outcome::NotStarted } else { outcome });
             }
             match self.threads.next(Some(patience.unwrap_or(reminder))) {
                 Some(Report::Waits) => waiting += 1,
