@@ -5,8 +5,8 @@
 -- exactly 16, the size of their hash part; what is rarely needed is in `extra`.
 local host = ...
 
-local coroutine, debug, error, getmetatable, ipairs, jit, math, rawequal, setmetatable, string, tostring, type =
-    coroutine, debug, error, getmetatable, ipairs, jit, math, rawequal, setmetatable, string, tostring, type
+local error, getmetatable, ipairs, jit, rawequal, setmetatable, tostring, type =
+    error, getmetatable, ipairs, jit, rawequal, setmetatable, tostring, type
 local raw_yield, can_wait = coroutine.yield, host.can_wait
 local format, floor, raw_traceback = string.format, math.floor, debug.traceback
 local find, gsub, match, sub = string.find, string.gsub, string.match, string.sub
@@ -172,22 +172,19 @@ function core.strike_off(fiber)
     end
 end
 
--- The name by which messages call a fiber.
 local ids = 0
+function core.next_id()
+    ids = ids + 1
+    return ids
+end
+
+-- The name by which messages call a fiber.
 function core.id(fiber)
     local task = fiber.task
     if type(task) == "table" then return task.id end
     local extra = core.extra(fiber)
-    if not extra.id then
-        ids = ids + 1
-        extra.id = ids
-    end
+    extra.id = extra.id or core.next_id()
     return extra.id
-end
-
-function core.next_id()
-    ids = ids + 1
-    return ids
 end
 
 -- Lets a fiber that waits go on. It leaves whatever it waits for.
@@ -353,10 +350,9 @@ function core.self(value, class, name, level)
     return value
 end
 
--- A class of objects: `methods` are found by colon, and the metatable is out of reach.
+-- The metatable of objects whose methods these are.
 function core.class(methods)
-    local class = { __index = methods }
-    return class
+    return { __index = methods }
 end
 
 -- The text of an error value.

@@ -142,10 +142,3 @@ function core.timers()
     end
     return found
 end
-
-function core.has_timers()
-    for level = 0, LEVELS - 1 do
-        if counts[level] > 0 then return true end
-    end
-    return false
-end
