@@ -16,6 +16,8 @@ use mio::{Poll, Waker};
 
 use crate::config::{Config, Service};
 use crate::engine::Link;
+use crate::engine::channels::Channels;
+use crate::engine::frames::Framing;
 use crate::engine::life::Life;
 use crate::engine::listener::{self, Listener};
 use crate::engine::mail::{Letter, Mail};
@@ -48,8 +50,6 @@ pub struct Server {
     outcomes: Vec<Outcome>,
     grace: Duration,
     life: Arc<Life>,
-    /// The wake-up of the thread that has the server.
-    own: Arc<Wake>,
     listeners: Vec<JoinHandle<()>>,
     stop_listeners: Arc<AtomicBool>,
     listener_wakers: Vec<Waker>,
@@ -162,6 +162,8 @@ impl Server {
         let mut threads = Threads::new();
         let count = config.workers.count;
         let presence: Arc<[Presence]> = (0..count).map(|_| Presence::new()).collect();
+        let framing = Framing { auto_fragment: config.workers.auto_fragment };
+        let channels = Arc::new(Channels::new(presence, framing));
         let own = Arc::new(Wake::thread());
         own.adopt();
 
@@ -173,7 +175,7 @@ impl Server {
             mailboxes.push(Mailbox::new(Arc::new(Wake::poll(waker))));
         }
         let mut letterboxes: Vec<Mailbox<Letter>> =
-            (0..registry.instances()).map(|_| Mailbox::new(Arc::new(Wake::thread()))).collect();
+            (0..registry.threads()).map(|_| Mailbox::new(Arc::new(Wake::thread()))).collect();
         let worker_wakes: Vec<Arc<Wake>> =
             mailboxes.iter().map(|mailbox| Arc::clone(mailbox.wake())).collect();
 
@@ -209,8 +211,8 @@ impl Server {
         for (id, wake) in worker_wakes.iter().enumerate() {
             let posts = mailboxes.iter_mut().enumerate();
             let posts = posts.map(|(to, mailbox)| (to != id).then(|| mailbox.sender(wake))).collect();
-            let (presence, life) = (Arc::clone(&presence), Arc::clone(&settings.life));
-            outboxes.push(Outbox::new(id as u8, presence, posts, config.workers.auto_fragment, life));
+            let (channels, life) = (Arc::clone(&channels), Arc::clone(&settings.life));
+            outboxes.push(Outbox::new(id as u8, posts, channels, life));
         }
         let instance_posts: Vec<Vec<Postbox<Mail>>> = letterboxes
             .iter()
@@ -219,7 +221,10 @@ impl Server {
             .collect();
         let mut links: Vec<Vec<Link>> = worker_wakes
             .iter()
-            .map(|wake| letterboxes.iter_mut().map(|letterbox| Link::new(letterbox.sender(wake))).collect())
+            .map(|wake| {
+                let dedicated = letterboxes.iter_mut().take(registry.instances());
+                dedicated.map(|letterbox| Link::new(letterbox.sender(wake))).collect()
+            })
             .collect();
         let to_instances: Vec<Postbox<Letter>> =
             letterboxes.iter_mut().map(|letterbox| letterbox.sender(&own)).collect();
@@ -255,7 +260,6 @@ impl Server {
             outcomes: Vec::new(),
             grace: config.timeouts.shutdown_grace,
             life: Arc::clone(&settings.life),
-            own,
             listeners: Vec::new(),
             stop_listeners,
             listener_wakers,
@@ -267,8 +271,8 @@ impl Server {
         };
         early(server.stopper());
         let boxes = letterboxes.into_iter().zip(instance_posts).zip(to_instances);
-        let boxes = boxes.map(|((mailbox, posts), post)| Boxes { mailbox, posts, post });
-        server.start_services(&settings, &presence, boxes)?;
+        let boxes = boxes.map(|((mailbox, posts), post)| Boxes { mailbox, posts, post }).collect();
+        server.start_services(&settings, &channels, boxes)?;
         if server.stop_ordered {
             return Ok(server);
         }

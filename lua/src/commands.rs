@@ -7,6 +7,8 @@ use crate::port::{Answer, Command, ConnId, Port};
 
 const CLOSED: &str = "connection closed";
 const FULL: &str = "queue is full";
+const NO_CHANNEL: &str = "no such channel: bcast:create makes it";
+const NOT_SUBSCRIBED: &str = "not subscribed";
 const OPCODE: &str = "opcode must be 1 (text) or 2 (binary)";
 const CODE: &str = "code must be 1000-1003, 1007-1011 or 3000-4999";
 
@@ -43,6 +45,8 @@ fn in_words(answer: Answer) -> Result<(), &'static str> {
         Answer::Done => Ok(()),
         Answer::Closed => Err(CLOSED),
         Answer::Full => Err(FULL),
+        Answer::NoChannel => Err(NO_CHANNEL),
+        Answer::NotSubscribed => Err(NOT_SUBSCRIBED),
     }
 }
 

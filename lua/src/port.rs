@@ -99,6 +99,25 @@ const fn mask(bits: u32) -> u32 {
     (1 << bits) - 1
 }
 
+/// The name of a channel of `bcast`: a whole number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Channel(i64);
+
+impl Channel {
+    /// Reads a number that came from a service. `None` for fractions, NaN, and everything beyond 2^53 on either side.
+    #[must_use]
+    pub fn from_number(number: f64) -> Option<Channel> {
+        let value = number as i64;
+        (value as f64 == number && value.unsigned_abs() <= 1 << 53).then_some(Channel(value))
+    }
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Something that happened and that a service hears of.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
@@ -140,6 +159,29 @@ pub enum Command<'a> {
         /// At most 123 bytes.
         reason: &'a str,
     },
+    /// Make a channel; one that is there already stays as it is.
+    CreateChannel(Channel),
+    /// Let a connection hear a channel; twice is once.
+    Subscribe {
+        /// Who listens.
+        conn: ConnId,
+        /// To what.
+        channel: Channel,
+    },
+    /// End a subscription.
+    Unsubscribe {
+        /// Who listened.
+        conn: ConnId,
+        /// To what.
+        channel: Channel,
+    },
+    /// Send one binary message to all subscribers of a channel, those of other services and workers too.
+    Publish {
+        /// The channel.
+        channel: Channel,
+        /// The bytes.
+        payload: &'a [u8],
+    },
 }
 
 /// What became of a [`Command`].
@@ -151,6 +193,10 @@ pub enum Answer {
     Closed,
     /// A bounded queue on the way was full; nothing was sent.
     Full,
+    /// There is no such channel.
+    NoChannel,
+    /// The connection does not listen to that channel.
+    NotSubscribed,
 }
 
 /// The world, as seen from one instance of a service. It is lent to Lua for the time of one event or one turn.
@@ -199,6 +245,16 @@ mod tests {
     fn common_values_have_at_most_14_digits() {
         assert!(ConnId::new(89, 524_287, u32::MAX).get() < 100_000_000_000_000);
         assert!(ConnId::new(91, 0, 0).get() >= 100_000_000_000_000);
+    }
+
+    #[test]
+    fn channels_are_whole_numbers() {
+        for number in [0.0, -1.0, 1e6, 9_007_199_254_740_992.0] {
+            assert_eq!(Channel::from_number(number).unwrap().to_string(), format!("{number}"));
+        }
+        for number in [0.5, 1e300, -1e300, f64::NAN, f64::INFINITY] {
+            assert_eq!(Channel::from_number(number), None, "{number}");
+        }
     }
 
     #[test]

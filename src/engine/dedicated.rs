@@ -10,12 +10,13 @@ use lapps_lua::port::{Command, ConnId, Event, Port};
 use lapps_lua::reactive::Verdict;
 use lapps_parser::close::CloseCode;
 
+use super::channels::Channels;
 use super::instance::{CLEANUP, Instance, Settled};
 use super::log_failure;
 use super::mail::{Letter, Mail};
 use super::mailbox::{Mailbox, Postbox};
 use super::outlet::Outlet;
-use super::presence::{Presence, ServedBy};
+use super::presence::ServedBy;
 use super::report::Report;
 use super::settings::Settings;
 use crate::config::Service;
@@ -31,8 +32,7 @@ pub(crate) struct Parts {
     pub(crate) mailbox: Mailbox<Letter>,
     /// To every worker, by number.
     pub(crate) posts: Vec<Postbox<Mail>>,
-    /// Of every worker, by number.
-    pub(crate) presence: Arc<[Presence]>,
+    pub(crate) channels: Arc<Channels>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) reports: Sender<Report>,
 }
@@ -51,10 +51,10 @@ struct Dedicated {
 
 /// Loads the instance and serves it until told to end. The thread's main function.
 pub(crate) fn run(parts: Parts, service: &Service) {
-    let Parts { number, nth, mailbox, posts, presence, settings, reports } = parts;
+    let Parts { number, nth, mailbox, posts, channels, settings, reports } = parts;
     mailbox.wake().adopt();
     let own = ServedBy::dedicated(number);
-    let mut outlet = Outlet::new(posts, presence, own, Arc::clone(&settings.life));
+    let mut outlet = Outlet::new(posts, own, channels, Arc::clone(&settings.life));
     let instance = match Instance::load(service, nth, &settings, &mut outlet) {
         Ok(instance) => instance,
         Err(error) => {

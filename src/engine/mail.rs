@@ -1,9 +1,10 @@
 //! All that one thread may say to another, as plain data.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
-use lapps_lua::port::{Command, ConnId};
+use lapps_lua::port::{Channel, ConnId};
 use lapps_parser::close::CloseCode;
 use lapps_parser::frame::OpCode;
 use mio::net::TcpStream;
@@ -18,6 +19,8 @@ pub(crate) enum Mail {
     Send { conn: ConnId, opcode: OpCode, payload: Box<[u8]> },
     /// A service elsewhere closes a connection of this worker.
     Close { conn: ConnId, code: CloseCode, reason: Box<str> },
+    /// A broadcast, as the bytes of its frames.
+    Publish { channel: Channel, frames: Arc<[u8]> },
     /// A dedicated instance has answered all that this connection sent before its end: the last word may be said.
     Farewell(ConnId),
     /// A dedicated instance has handled what this connection had sent before the [`Letter::Mark`]; its answers came before
@@ -31,21 +34,12 @@ pub(crate) enum Mail {
     Drain { deadline: Instant },
 }
 
-impl Mail {
-    /// The mail that carries `command` to the worker of its connection.
-    pub(crate) fn from_command(command: Command<'_>) -> Mail {
-        match command {
-            Command::Send { conn, opcode, payload } => Mail::Send { conn, opcode, payload: payload.into() },
-            Command::Close { conn, code, reason } => Mail::Close { conn, code, reason: reason.into() },
-        }
-    }
-}
-
 impl Weigh for Mail {
     fn weight(&self) -> usize {
         match self {
             Mail::Send { payload, .. } => payload.len(),
             Mail::Close { reason, .. } => reason.len(),
+            Mail::Publish { frames, .. } => frames.len(),
             _ => 0,
         }
     }

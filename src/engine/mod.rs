@@ -1,7 +1,9 @@
 //! The threads and what passes between them.
 
 pub(crate) mod balancer;
+pub(crate) mod channels;
 pub(crate) mod dedicated;
+pub(crate) mod frames;
 mod instance;
 pub(crate) mod life;
 mod link;

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lapps_lua::port::{Answer, Command, ConnId, Port};
+use lapps_lua::port::{Answer, Channel, Command, ConnId, Port};
 use lapps_parser::close::{self, CloseCode};
 use lapps_parser::frame::{self, MAX_HEADER_LEN, OpCode};
 
+use super::channels::Channels;
+use super::frames::Framing;
 use super::life::Life;
 use super::mail::Mail;
 use super::mailbox::Postbox;
 use super::presence::{Presence, ServedBy};
 use super::slab::Key;
 use crate::net::write_queue::{Buffers, WriteQueue};
-
-/// Payload bytes of one frame where `auto_fragment` is on: what fits into a segment of an Ethernet frame.
-const FRAGMENT: usize = 1392;
 
 /// Rows per chunk; chunks never move.
 const CHUNK: usize = 256;
@@ -34,7 +33,10 @@ pub(crate) struct Outbox {
     presence: Arc<[Presence]>,
     /// Workers that got mail from us since they were last notified.
     to_notify: Vec<u8>,
-    auto_fragment: bool,
+    framing: Framing,
+    channels: Arc<Channels>,
+    /// The listeners of the broadcast that is being delivered.
+    listeners: Vec<ConnId>,
     life: Arc<Life>,
 }
 
@@ -66,11 +68,11 @@ pub(crate) struct Output {
 impl Outbox {
     pub(crate) fn new(
         worker: u8,
-        presence: Arc<[Presence]>,
         posts: Vec<Option<Postbox<Mail>>>,
-        auto_fragment: bool,
+        channels: Arc<Channels>,
         life: Arc<Life>,
     ) -> Outbox {
+        let (presence, framing) = (Arc::clone(channels.presence()), channels.framing());
         Outbox {
             worker,
             chunks: Vec::new(),
@@ -79,7 +81,9 @@ impl Outbox {
             posts,
             presence,
             to_notify: Vec::new(),
-            auto_fragment,
+            framing,
+            channels,
+            listeners: Vec::new(),
             life,
         }
     }
@@ -117,8 +121,11 @@ impl Outbox {
 
     /// Lets nobody send any more. What waits is still sent.
     pub(crate) fn shut(&mut self, key: Key) {
-        self.presence[usize::from(self.worker)].leave(self.id(key));
-        self.row(key).open = false;
+        let conn = self.id(key);
+        self.presence[usize::from(self.worker)].leave(conn);
+        if std::mem::take(&mut self.row(key).open) {
+            self.channels.forget(conn);
+        }
     }
 
     /// Forgets the connection and what waits for it.
@@ -228,6 +235,12 @@ impl Outbox {
     }
 
     fn send(&mut self, conn: ConnId, opcode: OpCode, payload: &[u8]) -> Answer {
+        let framing = self.framing;
+        self.write(conn, framing.room(payload.len()), |out| framing.write(out, opcode, payload))
+    }
+
+    /// Appends frames of about so many bytes to the output of an open connection of this worker.
+    fn write(&mut self, conn: ConnId, expected: usize, write: impl FnOnce(&mut Vec<u8>)) -> Answer {
         let slot = conn.slot();
         let Some(row) = self
             .chunks
@@ -241,28 +254,57 @@ impl Outbox {
             row.full = true;
             row.open = false;
             self.presence[usize::from(self.worker)].leave(conn);
+            self.channels.forget(conn);
             self.touch(slot);
             return Answer::Full;
         }
-        if self.auto_fragment && payload.len() >= 2 * FRAGMENT {
-            row.queue.append(&mut self.buffers, payload.len() + payload.len() / FRAGMENT * 4 + 4, |out| {
-                write_fragments(out, opcode, payload);
-            });
-        } else {
-            row.queue.append(&mut self.buffers, payload.len() + MAX_HEADER_LEN, |out| {
-                frame::write_frame(out, true, opcode, payload);
-            });
-        }
+        row.queue.append(&mut self.buffers, expected, write);
         self.touch(slot);
         Answer::Done
     }
 
-    /// Hands a command to the worker that owns the connection.
-    fn forward(&mut self, command: Command<'_>) -> Answer {
-        let (conn, closes) = match command {
-            Command::Send { conn, .. } => (conn, false),
-            Command::Close { conn, .. } => (conn, true),
-        };
+    /// Sends a message to all listeners of a channel: to all workers that have some, or to none.
+    fn publish(&mut self, channel: Channel, payload: &[u8]) -> Answer {
+        if !self.channels.has(channel) {
+            return Answer::NoChannel;
+        }
+        let Outbox { channels, posts, .. } = self;
+        let mut others = Vec::new();
+        for (worker, post) in posts.iter_mut().enumerate() {
+            if let Some(post) = post
+                && channels.is_heard(worker, channel)
+            {
+                if !post.has_room() {
+                    return Answer::Full;
+                }
+                others.push(worker);
+            }
+        }
+        let frames = channels.frames(payload);
+        for worker in others {
+            if let Some(post) = &mut self.posts[worker] {
+                let put = post.put(Mail::Publish { channel, frames: Arc::clone(&frames) });
+                debug_assert!(put.is_ok(), "has_room was asked");
+                self.note(worker as u8);
+            }
+        }
+        self.deliver(channel, &frames);
+        Answer::Done
+    }
+
+    /// Appends the frames of a broadcast to the output of this worker's listeners.
+    pub(crate) fn deliver(&mut self, channel: Channel, frames: &[u8]) {
+        let mut listeners = std::mem::take(&mut self.listeners);
+        self.channels.listeners(self.worker(), channel, &mut listeners);
+        for conn in listeners.drain(..) {
+            // Who has gone meanwhile, or does not read, is no concern of the others.
+            let _ = self.write(conn, frames.len(), |out| out.extend_from_slice(frames));
+        }
+        self.listeners = listeners;
+    }
+
+    /// Hands a command about a connection of another worker to that worker.
+    fn forward(&mut self, conn: ConnId, mail: Mail) -> Answer {
         let Some(presence) = self.presence.get(usize::from(conn.worker())) else {
             return Answer::Closed;
         };
@@ -272,16 +314,22 @@ impl Outbox {
         if !presence.has(conn) {
             return Answer::Closed;
         }
-        if post.put(Mail::from_command(command)).is_err() {
+        let closes = matches!(mail, Mail::Close { .. });
+        if post.put(mail).is_err() {
             return Answer::Full;
         }
         if closes {
             presence.leave(conn);
         }
-        if !self.to_notify.contains(&conn.worker()) {
-            self.to_notify.push(conn.worker());
-        }
+        self.note(conn.worker());
         Answer::Done
+    }
+
+    /// Remembers a worker that got mail.
+    fn note(&mut self, worker: u8) {
+        if !self.to_notify.contains(&worker) {
+            self.to_notify.push(worker);
+        }
     }
 
     /// Carries out a command of an instance, here or elsewhere.
@@ -289,6 +337,9 @@ impl Outbox {
         match command {
             Command::Send { conn, opcode, payload } if conn.worker() == self.worker => {
                 self.send(conn, opcode, payload)
+            }
+            Command::Send { conn, opcode, payload } => {
+                self.forward(conn, Mail::Send { conn, opcode, payload: payload.into() })
             }
             Command::Close { conn, code, reason } if conn.worker() == self.worker => {
                 let key = Key { slot: conn.slot(), generation: conn.generation() };
@@ -298,7 +349,13 @@ impl Outbox {
                 self.close(key, Some(code), reason);
                 Answer::Done
             }
-            other => self.forward(other),
+            Command::Close { conn, code, reason } => {
+                self.forward(conn, Mail::Close { conn, code, reason: reason.into() })
+            }
+            Command::CreateChannel(channel) => self.channels.create(channel),
+            Command::Subscribe { conn, channel } => self.channels.subscribe(channel, conn),
+            Command::Unsubscribe { conn, channel } => self.channels.unsubscribe(channel, conn),
+            Command::Publish { channel, payload } => self.publish(channel, payload),
         }
     }
 }
@@ -327,15 +384,6 @@ fn row_of(chunks: &mut [Box<[Output]>], slot: u32) -> &mut Output {
     &mut chunks[slot as usize / CHUNK][slot as usize % CHUNK]
 }
 
-/// A message in frames of at most [`FRAGMENT`] bytes (RFC 6455 5.4).
-fn write_fragments(out: &mut Vec<u8>, opcode: OpCode, payload: &[u8]) {
-    let last = payload.len().div_ceil(FRAGMENT) - 1;
-    for (nth, part) in payload.chunks(FRAGMENT).enumerate() {
-        let opcode = if nth == 0 { opcode } else { OpCode::Continuation };
-        frame::write_frame(out, nth == last, opcode, part);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,7 +392,9 @@ mod tests {
 
     fn outbox() -> Outbox {
         let life = Arc::new(Life::new());
-        let mut outbox = Outbox::new(0, Arc::from([Presence::new()]), vec![None], false, life);
+        let framing = Framing { auto_fragment: false };
+        let channels = Arc::new(Channels::new(Arc::from([Presence::new()]), framing));
+        let mut outbox = Outbox::new(0, vec![None], channels, life);
         outbox.add(KEY);
         outbox.open(KEY, 100, ServedBy::service(1));
         outbox
@@ -418,12 +468,23 @@ mod tests {
     }
 
     #[test]
-    fn a_large_message_is_cut_where_auto_fragment_is_on() {
-        let mut out = Vec::new();
-        write_fragments(&mut out, OpCode::Text, &[b'a'; 2 * FRAGMENT + 1]);
-        assert_eq!(out.len(), 2 * (4 + FRAGMENT) + 2 + 1);
-        assert_eq!(out[0], 0x01);
-        assert_eq!(out[4 + FRAGMENT], 0x00);
-        assert_eq!(out[2 * (4 + FRAGMENT)], 0x80);
+    fn a_broadcast_reaches_every_listener_that_is_open() {
+        let mut outbox = outbox();
+        let channel = Channel::from_number(7.0).unwrap();
+        let publish = Command::Publish { channel, payload: b"x" };
+        assert_eq!(outbox.command(publish), Answer::NoChannel);
+        assert_eq!(outbox.command(Command::CreateChannel(channel)), Answer::Done);
+        let other = Key { slot: 2, generation: 9 };
+        outbox.add(other);
+        outbox.open(other, 100, ServedBy::service(4));
+        for key in [KEY, other] {
+            let conn = outbox.id(key);
+            assert_eq!(outbox.command(Command::Subscribe { conn, channel }), Answer::Done);
+        }
+        assert_eq!(outbox.command(publish), Answer::Done);
+        outbox.close(other, None, "");
+        assert_eq!(outbox.command(publish), Answer::Done);
+        assert_eq!(outbox.row(KEY).queue.front(), b"\x82\x01x\x82\x01x");
+        assert_eq!(outbox.row(other).queue.front(), b"\x82\x01x\x88\x00");
     }
 }

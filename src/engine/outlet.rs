@@ -1,4 +1,4 @@
-//! Where the commands of a dedicated instance go: one ring to each worker.
+//! Where the commands of an instance with a thread of its own go: one ring to each worker.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lapps_lua::port::{Answer, Command, ConnId, Port};
 
+use super::channels::Channels;
 use super::life::Life;
 use super::mail::Mail;
 use super::mailbox::Postbox;
@@ -15,25 +16,27 @@ use super::presence::{Presence, ServedBy};
 /// message that crossed our close frame is merely delivered.
 const CLOSED: usize = 64 * 1024;
 
-/// The outgoing side of a dedicated instance.
+/// The outgoing side of a dedicated or standalone instance.
 pub(crate) struct Outlet {
     posts: Vec<Postbox<Mail>>,
     presence: Arc<[Presence]>,
     own: ServedBy,
     /// Connections that this instance has closed and not yet seen end.
     closed: HashSet<ConnId>,
+    channels: Arc<Channels>,
     life: Arc<Life>,
 }
 
 impl Outlet {
-    /// Of the dedicated instance `own`; `posts` and `presence` are those of all workers, by number.
+    /// Of the instance `own`; `posts` are those to all workers, by number.
     pub(crate) fn new(
         posts: Vec<Postbox<Mail>>,
-        presence: Arc<[Presence]>,
         own: ServedBy,
+        channels: Arc<Channels>,
         life: Arc<Life>,
     ) -> Outlet {
-        Outlet { posts, presence, own, closed: HashSet::new(), life }
+        let presence = Arc::clone(channels.presence());
+        Outlet { posts, presence, own, closed: HashSet::new(), channels, life }
     }
 
     /// True while `conn` is open.
@@ -81,22 +84,44 @@ impl Outlet {
 
 impl Port for Outlet {
     fn command(&mut self, command: Command<'_>) -> Answer {
-        let (conn, closes) = match command {
-            Command::Send { conn, .. } => (conn, false),
-            Command::Close { conn, .. } => (conn, true),
-        };
-        if !self.has(conn) {
-            return Answer::Closed;
-        }
-        let worker = usize::from(conn.worker());
-        self.put(worker, Mail::from_command(command));
-        if closes && self.presence[worker].leave(conn) {
-            if self.closed.len() >= CLOSED {
-                self.closed.clear();
+        match command {
+            Command::Send { conn, opcode, payload } => {
+                if !self.has(conn) {
+                    return Answer::Closed;
+                }
+                self.put(usize::from(conn.worker()), Mail::Send { conn, opcode, payload: payload.into() });
+                Answer::Done
             }
-            self.closed.insert(conn);
+            Command::Close { conn, code, reason } => {
+                if !self.has(conn) {
+                    return Answer::Closed;
+                }
+                let worker = usize::from(conn.worker());
+                self.put(worker, Mail::Close { conn, code, reason: reason.into() });
+                if self.presence[worker].leave(conn) {
+                    if self.closed.len() >= CLOSED {
+                        self.closed.clear();
+                    }
+                    self.closed.insert(conn);
+                }
+                Answer::Done
+            }
+            Command::CreateChannel(channel) => self.channels.create(channel),
+            Command::Subscribe { conn, channel } => self.channels.subscribe(channel, conn),
+            Command::Unsubscribe { conn, channel } => self.channels.unsubscribe(channel, conn),
+            Command::Publish { channel, payload } => {
+                if !self.channels.has(channel) {
+                    return Answer::NoChannel;
+                }
+                let frames = self.channels.frames(payload);
+                for worker in 0..self.posts.len() {
+                    if self.channels.is_heard(worker, channel) {
+                        self.put(worker, Mail::Publish { channel, frames: Arc::clone(&frames) });
+                    }
+                }
+                Answer::Done
+            }
         }
-        Answer::Done
     }
 
     fn now(&mut self) -> Duration {

@@ -27,6 +27,9 @@ impl ServedBy {
         ServedBy(number as u32)
     }
 
+    /// Nobody that has connections: what a standalone instance is.
+    pub(crate) const NONE: ServedBy = ServedBy(u32::MAX);
+
     /// This dedicated instance.
     pub(crate) fn dedicated(instance: usize) -> ServedBy {
         ServedBy(1 << 31 | instance as u32)

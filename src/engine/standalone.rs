@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use lapps_lua::port::{Answer, Command, ConnId, Port};
+use lapps_lua::port::Port;
 use lapps_lua::reactive::Outcome;
 use lapps_lua::standalone::Standalone;
 
+use super::channels::Channels;
 use super::instance::CLEANUP;
-use super::life::Life;
-use super::mail::Letter;
-use super::mailbox::Mailbox;
+use super::mail::{Letter, Mail};
+use super::mailbox::{Mailbox, Postbox};
+use super::outlet::Outlet;
+use super::presence::ServedBy;
 use super::report::Report;
 use super::settings::Settings;
 use super::{log_failure, setup};
@@ -22,6 +24,9 @@ pub(crate) struct Parts {
     /// Its number among those of its service.
     pub(crate) nth: usize,
     pub(crate) mailbox: Mailbox<Letter>,
+    /// To every worker, by number.
+    pub(crate) posts: Vec<Postbox<Mail>>,
+    pub(crate) channels: Arc<Channels>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) reports: Sender<Report>,
 }
@@ -32,7 +37,7 @@ struct Alone<'s> {
     service: &'s str,
     nth: usize,
     mailbox: Mailbox<Letter>,
-    world: World,
+    outlet: Outlet,
     reports: Sender<Report>,
     /// `init` has returned.
     started: bool,
@@ -44,12 +49,9 @@ struct Alone<'s> {
     exit: bool,
 }
 
-/// What a service without clients sees of the world.
-struct World(Arc<Life>);
-
 /// Loads the instance and runs it to its end. The thread's main function.
 pub(crate) fn run(parts: Parts, service: &Service) {
-    let Parts { nth, mailbox, settings, reports } = parts;
+    let Parts { nth, mailbox, posts, channels, settings, reports } = parts;
     mailbox.wake().adopt();
     let lua = match Standalone::load(&setup(service, nth, &settings)) {
         Ok(lua) => lua,
@@ -58,12 +60,12 @@ pub(crate) fn run(parts: Parts, service: &Service) {
             return;
         }
     };
-    let world = World(Arc::clone(&settings.life));
+    let outlet = Outlet::new(posts, ServedBy::NONE, channels, Arc::clone(&settings.life));
     let service = service.name.as_str();
     let (started, ended, stop, exit) = (false, false, None, false);
-    let mut alone = Alone { lua, service, nth, mailbox, world, reports, started, ended, stop, exit };
+    let mut alone = Alone { lua, service, nth, mailbox, outlet, reports, started, ended, stop, exit };
     let _ = alone.reports.send(Report::Waits);
-    alone.lua.start(&mut alone.world);
+    alone.lua.start(&mut alone.outlet);
     if alone.run() {
         alone.wind_down();
     }
@@ -103,8 +105,9 @@ impl Alone<'_> {
 
     /// Lets the fibers run that want to, and sees to what has come of them. False: it could not be started.
     fn turn(&mut self) -> bool {
-        if self.next_turn().is_some_and(|due| due <= self.world.now()) {
-            self.lua.turn(&mut self.world);
+        if self.next_turn().is_some_and(|due| due <= self.outlet.now()) {
+            self.lua.turn(&mut self.outlet);
+            self.outlet.notify();
         }
         while let Some(outcome) = self.lua.next_outcome() {
             match outcome {
@@ -140,13 +143,13 @@ impl Alone<'_> {
 
     /// Parks until there is a letter, or the next turn is due, or `until`.
     fn sleep(&mut self, until: Option<Instant>) {
-        let turn = self.next_turn().map(|due| self.world.0.moment(due));
+        let turn = self.next_turn().map(|due| self.outlet.life().moment(due));
         self.mailbox.sleep([turn, until].into_iter().flatten().min());
     }
 
     /// Interrupts what still runs, and lets cleanup handlers come to their end.
     fn wind_down(&mut self) {
-        self.lua.wind_down(&mut self.world);
+        self.lua.wind_down(&mut self.outlet);
         let deadline = self.stop.max(Some(Instant::now() + CLEANUP));
         while self.turn() && !self.has_ended() && Some(Instant::now()) < deadline {
             self.sleep(deadline);
@@ -159,23 +162,5 @@ impl Alone<'_> {
     /// True when no fiber is left that will ever run.
     fn has_ended(&self) -> bool {
         self.lua.fibers() == 0 || self.next_turn().is_none()
-    }
-}
-
-impl Port for World {
-    fn command(&mut self, _: Command<'_>) -> Answer {
-        Answer::Closed
-    }
-
-    fn now(&mut self) -> Duration {
-        self.0.now()
-    }
-
-    fn serves(&mut self, _: ConnId) -> bool {
-        false
-    }
-
-    fn is_stopping(&mut self) -> bool {
-        self.0.is_stopping()
     }
 }

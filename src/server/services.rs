@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 use super::threads::Kind;
 use super::{Outcome, Server, StartError};
 use crate::config::{Placement, Protocol, Service};
+use crate::engine::channels::Channels;
 use crate::engine::dedicated;
 use crate::engine::mail::{Letter, Mail};
 use crate::engine::mailbox::{Mailbox, Postbox};
-use crate::engine::presence::Presence;
 use crate::engine::report::Report;
 use crate::engine::settings::Settings;
 use crate::engine::standalone;
-use crate::engine::wake::Wake;
 
 /// Modules of "preload" that are part of this version.
 const MODULES: [&str; 1] = ["time"];
@@ -34,13 +33,15 @@ pub(super) struct Boxes {
 }
 
 impl Server {
-    /// Starts all services; `boxes` are those of the dedicated instances in order.
+    /// Starts all services; `boxes` are those of the dedicated instances in order, then of the standalone ones.
     pub(super) fn start_services(
         &mut self,
         settings: &Arc<Settings>,
-        presence: &Arc<[Presence]>,
-        mut boxes: impl Iterator<Item = Boxes>,
+        channels: &Arc<Channels>,
+        mut boxes: Vec<Boxes>,
     ) -> Result<(), StartError> {
+        let mut alone = boxes.split_off(self.registry.instances()).into_iter();
+        let mut boxes = boxes.into_iter();
         for number in 0..self.registry.entries().len() {
             let registry = Arc::clone(&self.registry);
             let entry = registry.entry(number);
@@ -59,13 +60,14 @@ impl Server {
                         }
                         Placement::Dedicated(count) => {
                             for (nth, boxes) in boxes.into_iter().enumerate() {
-                                dedicated.push(self.start_dedicated(number, nth, boxes, settings, presence)?);
+                                dedicated.push(self.start_dedicated(number, nth, boxes, settings, channels)?);
                             }
                             count
                         }
                         Placement::Standalone(count) => {
-                            for nth in 0..count {
-                                standalone.push(self.start_standalone(number, nth, settings)?);
+                            for (nth, boxes) in alone.by_ref().take(count).enumerate() {
+                                let post = self.start_standalone(number, nth, boxes, settings, channels)?;
+                                standalone.push(post);
                             }
                             count
                         }
@@ -100,7 +102,7 @@ impl Server {
         nth: usize,
         boxes: Boxes,
         settings: &Arc<Settings>,
-        presence: &Arc<[Presence]>,
+        channels: &Arc<Channels>,
     ) -> Result<Postbox<Letter>, StartError> {
         let registry = Arc::clone(&self.registry);
         let entry = registry.entry(service);
@@ -109,7 +111,7 @@ impl Server {
             nth,
             mailbox: boxes.mailbox,
             posts: boxes.posts,
-            presence: Arc::clone(presence),
+            channels: Arc::clone(channels),
             settings: Arc::clone(settings),
             reports: self.threads.sender().clone(),
         };
@@ -127,16 +129,17 @@ impl Server {
         &mut self,
         service: usize,
         nth: usize,
+        boxes: Boxes,
         settings: &Arc<Settings>,
+        channels: &Arc<Channels>,
     ) -> Result<Postbox<Letter>, StartError> {
         let registry = Arc::clone(&self.registry);
-        let mut mailbox = Mailbox::new(Arc::new(Wake::thread()));
-        let post = mailbox.sender(&self.own);
-        let settings = Arc::clone(settings);
+        let Boxes { mailbox, posts, post } = boxes;
+        let (settings, channels) = (Arc::clone(settings), Arc::clone(channels));
         let reports = self.threads.sender().clone();
         let name = format!("{}-{nth}", registry.entry(service).service.name);
         self.threads.spawn(Kind::Standalone, name, move || {
-            let parts = standalone::Parts { nth, mailbox, settings, reports };
+            let parts = standalone::Parts { nth, mailbox, posts, channels, settings, reports };
             standalone::run(parts, &registry.entry(service).service);
             Ok(())
         })?;

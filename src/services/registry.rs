@@ -69,6 +69,15 @@ impl Registry {
     pub(crate) fn instances(&self) -> usize {
         self.entries.last().map_or(0, |entry| entry.instances.end)
     }
+
+    /// Number of instances with a thread of their own: the dedicated ones, and then the standalone ones.
+    pub(crate) fn threads(&self) -> usize {
+        let standalone = self.entries.iter().map(|entry| match entry.service.placement {
+            Placement::Standalone(count) => count,
+            Placement::Worker | Placement::Dedicated(_) => 0,
+        });
+        self.instances() + standalone.sum::<usize>()
+    }
 }
 
 impl Entry {

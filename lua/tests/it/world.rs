@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use lapps_lua::{Answer, Command, ConnId, Event, Failure, Port, Progress, Reactive, Setup, Source, Verdict};
+use lapps_lua::{
+    Answer, Channel, Command, ConnId, Event, Failure, Port, Progress, Reactive, Setup, Source, Verdict,
+};
 use lapps_parser::frame::OpCode;
 
 /// A command that came through the port.
@@ -10,6 +12,10 @@ use lapps_parser::frame::OpCode;
 pub(crate) enum Done {
     Sent(ConnId, OpCode, Vec<u8>),
     Closed(ConnId, u16, String),
+    Created(Channel),
+    Subscribed(ConnId, Channel),
+    Unsubscribed(ConnId, Channel),
+    Published(Channel, Vec<u8>),
 }
 
 pub(crate) struct World {
@@ -31,7 +37,7 @@ impl World {
     pub(crate) fn take_sent(&mut self) -> Vec<String> {
         let texts = self.done.drain(..).filter_map(|done| match done {
             Done::Sent(_, _, payload) => Some(String::from_utf8(payload).unwrap()),
-            Done::Closed(..) => None,
+            _ => None,
         });
         texts.collect()
     }
@@ -43,6 +49,10 @@ impl Port for World {
         self.done.push(match command {
             Command::Send { conn, opcode, payload } => Done::Sent(conn, opcode, payload.to_vec()),
             Command::Close { conn, code, reason } => Done::Closed(conn, code.get(), reason.to_owned()),
+            Command::CreateChannel(channel) => Done::Created(channel),
+            Command::Subscribe { conn, channel } => Done::Subscribed(conn, channel),
+            Command::Unsubscribe { conn, channel } => Done::Unsubscribed(conn, channel),
+            Command::Publish { channel, payload } => Done::Published(channel, payload.to_vec()),
         });
         self.answer
     }

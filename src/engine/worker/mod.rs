@@ -312,6 +312,7 @@ impl Worker {
             Mail::Close { conn, code, reason } => {
                 let _ = self.outbox.command(Command::Close { conn, code, reason: &reason });
             }
+            Mail::Publish { channel, frames } => self.outbox.deliver(channel, &frames),
             Mail::Marked(conn) => {
                 self.on_marked(Key { slot: conn.slot(), generation: conn.generation() });
             }
@@ -421,6 +422,8 @@ mod tests {
     use std::mem::size_of;
 
     use super::*;
+    use crate::engine::channels::Channels;
+    use crate::engine::frames::Framing;
     use crate::engine::life::Life;
     use crate::engine::outbox::Output;
     use crate::engine::presence::Presence;
@@ -459,10 +462,12 @@ mod tests {
             applications: "".into(),
             lua_path: None,
         };
+        let framing = Framing { auto_fragment: false };
+        let channels = Arc::new(Channels::new(Arc::from([Presence::new()]), framing));
         Worker::new(Parts {
             poll,
             mailbox: Mailbox::new(Arc::new(Wake::poll(waker))),
-            outbox: Outbox::new(0, Arc::from([Presence::new()]), vec![None], false, life),
+            outbox: Outbox::new(0, vec![None], channels, life),
             links: Vec::new(),
             registry: Arc::new(Registry::new(Vec::new(), None)),
             settings: Arc::new(settings),
