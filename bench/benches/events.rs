@@ -48,6 +48,7 @@ fn main() {
         concurrency: None,
         instance: 0,
         preload: &[],
+        protocol: Default::default(),
     };
     let mut service = Reactive::load(&setup).expect("the service loads");
     assert_eq!(service.start(&mut Nowhere).expect("the service starts"), Progress::Done);

@@ -138,6 +138,7 @@ fn load() -> Reactive {
         concurrency: None,
         instance: 0,
         preload: &[],
+        protocol: Default::default(),
     };
     Reactive::load(&setup).expect("the service loads")
 }

@@ -44,6 +44,7 @@ fn service(on_message: &str) -> Reactive {
         concurrency: None,
         instance: 0,
         preload: &[],
+        protocol: Default::default(),
     };
     let mut service = Reactive::load(&setup).expect("the service loads");
     assert_eq!(service.start(&mut Nowhere).expect("the service starts"), Progress::Done);

@@ -1,12 +1,14 @@
-//! The calls of `ws` behind the check of their types: numbers and bytes in, one command out, the answer in words.
+//! The calls of `ws` and `bcast` behind the check of their types: numbers and bytes in, one command out, the answer in words.
 
 use lapps_parser::close::{CloseCode, MAX_REASON_LEN};
 use lapps_parser::frame::OpCode;
 
-use crate::port::{Answer, Command, ConnId, Port};
+use crate::port::{Answer, Channel, Command, ConnId, Port};
 
 const CLOSED: &str = "connection closed";
 const FULL: &str = "queue is full";
+const CHANNEL: &str = "a channel must be a whole number";
+const TOO_EARLY: &str = "only in handlers and fibers: the service's file is still being loaded";
 const NO_CHANNEL: &str = "no such channel: bcast:create makes it";
 const NOT_SUBSCRIBED: &str = "not subscribed";
 const OPCODE: &str = "opcode must be 1 (text) or 2 (binary)";
@@ -38,6 +40,37 @@ pub(crate) fn close(
     let code = close_code(code).ok_or(CODE)?;
     let (Some(port), Some(conn)) = (port, ConnId::from_number(handler)) else { return Err(CLOSED) };
     in_words(port.command(Command::Close { conn, code, reason: sendable(reason) }))
+}
+
+/// `bcast:create` behind the check of types.
+pub(crate) fn create(port: Option<&mut dyn Port>, channel: f64) -> Result<(), &'static str> {
+    let (channel, port) = (channel_of(channel)?, port.ok_or(TOO_EARLY)?);
+    match port.command(Command::CreateChannel(channel)) {
+        Answer::Full => Err("there are too many channels"),
+        answer => in_words(answer),
+    }
+}
+
+/// `bcast:subscribe` behind the check of types.
+pub(crate) fn subscribe(port: Option<&mut dyn Port>, channel: f64, handler: f64) -> Result<(), &'static str> {
+    let (channel, port) = (channel_of(channel)?, port.ok_or(TOO_EARLY)?);
+    let conn = ConnId::from_number(handler).ok_or(CLOSED)?;
+    in_words(port.command(Command::Subscribe { conn, channel }))
+}
+
+/// `bcast:unsubscribe` behind the check of types.
+pub(crate) fn unsubscribe(
+    port: Option<&mut dyn Port>,
+    channel: f64,
+    handler: f64,
+) -> Result<(), &'static str> {
+    let (channel, port) = (channel_of(channel)?, port.ok_or(TOO_EARLY)?);
+    let conn = ConnId::from_number(handler).ok_or(CLOSED)?;
+    in_words(port.command(Command::Unsubscribe { conn, channel }))
+}
+
+fn channel_of(number: f64) -> Result<Channel, &'static str> {
+    Channel::from_number(number).ok_or(CHANNEL)
 }
 
 fn in_words(answer: Answer) -> Result<(), &'static str> {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use lapps_parser::close::CloseCode;
+
 use crate::port::ConnId;
 
 /// Why a service cannot be started. Its `Display` names service, file, line and the reason.
@@ -75,6 +77,11 @@ pub enum FailureKind {
         /// The panic's text.
         message: String,
     },
+    /// What the client has sent is no message of the LAppS protocol; the handler was not called.
+    Invalid {
+        /// What is wrong with it: at most 123 bytes, so that it fits a close frame.
+        message: String,
+    },
     /// The instance was stopped by an earlier failure, as `lapps_strict` demands.
     Stopped,
 }
@@ -126,6 +133,15 @@ impl fmt::Display for Failure {
 }
 
 impl FailureKind {
+    /// What the close frame says that the failure costs its connection.
+    #[must_use]
+    pub fn close(&self) -> (CloseCode, &str) {
+        match self {
+            FailureKind::Invalid { message } => (CloseCode::UNSUPPORTED, message),
+            _ => (CloseCode::INTERNAL, ""),
+        }
+    }
+
     /// Of an error that has ended a fiber, whose kind is known by its text only.
     pub(crate) fn raised(message: String, traceback: String, limit: usize) -> FailureKind {
         if message == "not enough memory" {
@@ -159,6 +175,7 @@ impl fmt::Display for FailureKind {
             FailureKind::Panicked { message } => {
                 write!(f, "the server panicked while it carried out a command: {message}")
             }
+            FailureKind::Invalid { message } => write!(f, "not called: {message}"),
             FailureKind::Stopped => {
                 f.write_str("not called: the instance was stopped by an earlier failure (lapps_strict)")
             }

@@ -17,5 +17,5 @@ mod waiting;
 pub use error::{Failure, FailureKind, HandlerError, LoadError};
 pub use port::{Answer, Channel, Command, ConnId, Event, Port};
 pub use reactive::{Outcome, Progress, Reactive, Verdict, luajit_version};
-pub use setup::{Concurrency, Setup, Source};
+pub use setup::{Concurrency, Protocol, Setup, Source};
 pub use standalone::Standalone;

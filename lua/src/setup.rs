@@ -19,6 +19,18 @@ pub struct Setup<'a> {
     pub instance: usize,
     /// Modules that become globals.
     pub preload: &'a [String],
+    /// What the messages of a reactive service are.
+    pub protocol: Protocol,
+}
+
+/// What the messages of a service are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Protocol {
+    /// Strings: `onMessage(handler, opcode, message)`.
+    #[default]
+    Raw,
+    /// Messages of the LAppS protocol, CBOR in binary frames: `onMessage(handler, msg_type, message)`.
+    Lapps,
 }
 
 /// Which events of one instance may interleave: what the others do while a handler waits.

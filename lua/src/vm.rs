@@ -10,7 +10,7 @@ use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
 
 use crate::error::LoadError;
 use crate::raw::{self, Door, Instance};
-use crate::setup::{Setup, Source};
+use crate::setup::{Protocol, Setup, Source};
 use crate::{fiber, modules};
 
 /// Runs in every state before the service's code.
@@ -70,6 +70,9 @@ fn furnish(lua: &Lua, door: &Door, setup: &Setup<'_>, contract: Contract) -> mlu
         modules::ws::install(lua, door, &core)?;
     } else {
         globals.set("must_stop", core.get::<Table>("host")?.get::<Function>("stopping")?)?;
+    }
+    if contract == Contract::Standalone || setup.protocol == Protocol::Lapps {
+        modules::bcast::install(lua, door)?;
     }
     globals.set("instance_id", setup.instance.to_string())?;
     let modules: Table = core.get("modules")?;

@@ -8,7 +8,6 @@ use std::time::Instant;
 use lapps_lua::error::Failure;
 use lapps_lua::port::{Command, ConnId, Event, Port};
 use lapps_lua::reactive::Verdict;
-use lapps_parser::close::CloseCode;
 
 use super::channels::Channels;
 use super::instance::{CLEANUP, Instance, Settled};
@@ -185,7 +184,8 @@ impl Dedicated {
         let conn = failure.conn();
         log_failure(failure, conn.is_some_and(|conn| !self.outlet.has(conn)));
         if let Some(conn) = conn {
-            self.outlet.command(Command::Close { conn, code: CloseCode::INTERNAL, reason: "" });
+            let (code, reason) = failure.kind().close();
+            self.outlet.command(Command::Close { conn, code, reason });
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) mod worker;
 pub(crate) use link::Link;
 
 use lapps_lua::error::{Failure, FailureKind};
-use lapps_lua::setup::{Concurrency, Setup, Source};
+use lapps_lua::setup::{Concurrency, Protocol, Setup, Source};
 
 use crate::config::{self, Service};
 use settings::Settings;
@@ -51,6 +51,10 @@ fn setup<'s>(service: &'s Service, number: usize, settings: &'s Settings) -> Set
         }),
         instance: number,
         preload: &service.preload,
+        protocol: match service.protocol {
+            config::Protocol::Raw => Protocol::Raw,
+            config::Protocol::Lapps => Protocol::Lapps,
+        },
     }
 }
 
@@ -60,6 +64,8 @@ pub(crate) fn log_failure(failure: &Failure, gone: bool) {
     match failure.kind() {
         FailureKind::Refused { .. } if gone => tracing::debug!("{failure}"),
         FailureKind::Refused { .. } => tracing::warn!("{failure}"),
+        // A client's mistake, of which it is told.
+        FailureKind::Invalid { .. } => tracing::debug!("{failure}"),
         _ => tracing::error!("{failure}"),
     }
 }

@@ -10,7 +10,7 @@ use mlua::ffi;
 use mlua::{Function, LightUserData, Lua, Table};
 
 use super::Returned;
-use super::functions;
+use super::{bcast, functions};
 use crate::port::{ConnId, Port};
 
 /// The place where Lua's side finds what it may reach of the world: a [`Port`] while it is called, else nothing.
@@ -120,12 +120,14 @@ impl Door {
         self.function(lua, functions::ws_close)
     }
 
+    /// The module `bcast`.
+    pub(crate) fn bcast(&self, lua: &Lua) -> mlua::Result<Table> {
+        self.functions(lua, bcast::FUNCTIONS)
+    }
+
     /// What the scheduler may call of ours, with the marks by which its coroutines say why they yield.
     pub(crate) fn host(&self, lua: &Lua) -> mlua::Result<Table> {
-        let host = lua.create_table()?;
-        for (name, function) in functions::HOST {
-            host.set(*name, self.function(lua, *function)?)?;
-        }
+        let host = self.functions(lua, functions::HOST)?;
         host.set("take", self.take(lua)?)?;
         host.set("idle", LightUserData(self.idle_mark()))?;
         host.set("accepted", LightUserData(self.accepted_mark()))?;
@@ -161,6 +163,15 @@ impl Door {
     /// What a fiber yields that waits.
     pub(super) fn wait_mark(&self) -> *mut c_void {
         self.idle_mark().wrapping_byte_add(1)
+    }
+
+    /// A table of functions that find this door in their first upvalue.
+    fn functions(&self, lua: &Lua, functions: &[(&str, ffi::lua_CFunction)]) -> mlua::Result<Table> {
+        let table = lua.create_table()?;
+        for (name, function) in functions {
+            table.set(*name, self.function(lua, *function)?)?;
+        }
+        Ok(table)
     }
 
     /// A Lua function that finds this door in its first upvalue.

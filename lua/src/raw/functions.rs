@@ -30,7 +30,7 @@ pub(super) const HOST: &[(&str, ffi::lua_CFunction)] = &[
 ///
 /// # Safety
 /// Called from such a function, with the state it was given, and used only until that function returns.
-unsafe fn doorway<'a>(state: *mut lua_State) -> &'a mut Doorway {
+pub(super) unsafe fn doorway<'a>(state: *mut lua_State) -> &'a mut Doorway {
     // SAFETY: the first upvalue of those functions is the door's address. Whoever has called Lua does not look into the
     // door meanwhile, and none of these functions calls another.
     unsafe { &mut *ffi::lua_touserdata(state, ffi::lua_upvalueindex(1)).cast() }
@@ -199,7 +199,7 @@ unsafe extern "C-unwind" fn main_ended(state: *mut lua_State) -> c_int {
     }
 }
 
-const FAILED: &CStr = c"the server failed to carry out this command";
+pub(super) const FAILED: &CStr = c"the server failed to carry out this command";
 
 /// `ws:send(handler, opcode, message)`
 pub(super) unsafe extern "C-unwind" fn ws_send(state: *mut lua_State) -> c_int {
@@ -243,7 +243,7 @@ pub(super) unsafe extern "C-unwind" fn ws_close(state: *mut lua_State) -> c_int 
 ///
 /// # Safety
 /// Called from a function that has the door as upvalue, with the state it was given; `command` owns nothing.
-unsafe fn answer(
+pub(super) unsafe fn answer(
     state: *mut lua_State,
     command: impl FnOnce(Option<&mut dyn Port>) -> Result<(), &'static str>,
 ) -> c_int {
@@ -268,7 +268,7 @@ unsafe fn answer(
 ///
 /// # Safety
 /// Called where an error may be raised.
-unsafe fn check_self(state: *mut lua_State, complaint: &'static CStr) {
+pub(super) unsafe fn check_self(state: *mut lua_State, complaint: &'static CStr) {
     // SAFETY: as promised.
     unsafe {
         if ffi::lua_type(state, 1) != ffi::LUA_TTABLE {
@@ -281,7 +281,12 @@ unsafe fn check_self(state: *mut lua_State, complaint: &'static CStr) {
 ///
 /// # Safety
 /// Called where an error may be raised.
-unsafe fn number(state: *mut lua_State, function: &'static CStr, index: c_int, name: &'static CStr) -> f64 {
+pub(super) unsafe fn number(
+    state: *mut lua_State,
+    function: &'static CStr,
+    index: c_int,
+    name: &'static CStr,
+) -> f64 {
     // SAFETY: as promised.
     unsafe {
         if ffi::lua_type(state, index + 1) != ffi::LUA_TNUMBER {
@@ -295,7 +300,7 @@ unsafe fn number(state: *mut lua_State, function: &'static CStr, index: c_int, n
 ///
 /// # Safety
 /// Called where an error may be raised; the bytes are used only until the function returns to Lua.
-unsafe fn string<'a>(
+pub(super) unsafe fn string<'a>(
     state: *mut lua_State,
     function: &'static CStr,
     index: c_int,
@@ -312,7 +317,7 @@ unsafe fn string<'a>(
 
 /// # Safety
 /// Called where an error may be raised.
-unsafe fn wrong_type(
+pub(super) unsafe fn wrong_type(
     state: *mut lua_State,
     function: &'static CStr,
     index: c_int,
@@ -339,7 +344,7 @@ unsafe fn wrong_type(
 
 /// # Safety
 /// Called where an error may be raised.
-unsafe fn raise(state: *mut lua_State, message: &'static CStr) -> ! {
+pub(super) unsafe fn raise(state: *mut lua_State, message: &'static CStr) -> ! {
     // SAFETY: as promised.
     unsafe {
         ffi::luaL_where(state, 1);

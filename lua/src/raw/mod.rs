@@ -9,6 +9,7 @@
 
 #![allow(unsafe_code)]
 
+mod bcast;
 mod door;
 mod functions;
 mod instance;

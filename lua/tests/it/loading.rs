@@ -31,6 +31,7 @@ fn load(apps: &Path, service: &str, lua_path: Option<&str>) -> Result<Reactive, 
         concurrency: None,
         instance: 0,
         preload: &[],
+        protocol: Default::default(),
     })
 }
 
@@ -251,6 +252,7 @@ fn a_limit_below_what_lua_itself_needs() {
             concurrency: None,
             instance: 0,
             preload: &[],
+            protocol: Default::default(),
         };
         let error = Reactive::load(&setup).expect_err("this is too little");
         has(&error, &format!("not enough memory: one instance may use {limit} bytes"));
@@ -267,6 +269,7 @@ fn embedded_code() {
         concurrency: None,
         instance: 0,
         preload: &[],
+        protocol: Default::default(),
     };
     let text = saying("'embedded'");
     let mut demo = Reactive::load(&setup(&text)).unwrap().start_quietly();

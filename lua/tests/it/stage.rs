@@ -271,6 +271,7 @@ fn setup(text: &str, concurrency: Option<Concurrency>, memory_limit: usize) -> S
         concurrency,
         instance: 0,
         preload: &[],
+        protocol: Default::default(),
     }
 }
 

@@ -94,6 +94,7 @@ pub(crate) fn load(lines: &str, memory_limit: usize, strict: bool) -> Reactive {
         concurrency: None,
         instance: 0,
         preload: &[],
+        protocol: Default::default(),
     })
     .unwrap()
 }

@@ -6,7 +6,6 @@ use std::time::Instant;
 use lapps_lua::error::Failure;
 use lapps_lua::port::{ConnId, Event};
 use lapps_lua::reactive::Verdict;
-use lapps_parser::close::CloseCode;
 use mio::Events;
 
 use super::Worker;
@@ -130,7 +129,8 @@ pub(super) fn fail(outbox: &mut Outbox, failure: &Failure) {
     let open = key.filter(|key| outbox.is_open(*key));
     log_failure(failure, key.is_some() && open.is_none());
     if let Some(key) = open {
-        outbox.close(key, Some(CloseCode::INTERNAL), "");
+        let (code, reason) = failure.kind().close();
+        outbox.close(key, Some(code), reason);
     }
 }
 
