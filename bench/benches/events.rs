@@ -40,16 +40,8 @@ impl Port for Nowhere {
 
 fn main() {
     let count = env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(1000u32);
-    let setup = Setup {
-        service: "bench",
-        source: Source::Embedded { text: SERVICE },
-        memory_limit: 256 << 20,
-        strict: false,
-        concurrency: None,
-        instance: 0,
-        preload: &[],
-        protocol: Default::default(),
-    };
+    let source = Source::Embedded { text: SERVICE };
+    let setup = Setup { memory_limit: 256 << 20, ..Setup::new("bench", source) };
     let mut service = Reactive::load(&setup).expect("the service loads");
     assert_eq!(service.start(&mut Nowhere).expect("the service starts"), Progress::Done);
     let mut payload = [b'x'; 128];

@@ -130,16 +130,7 @@ fn resident() -> f64 {
 }
 
 fn load() -> Reactive {
-    let setup = Setup {
-        service: "bench",
-        source: Source::Embedded { text: SERVICE },
-        memory_limit: 0,
-        strict: false,
-        concurrency: None,
-        instance: 0,
-        preload: &[],
-        protocol: Default::default(),
-    };
+    let setup = Setup::new("bench", Source::Embedded { text: SERVICE });
     Reactive::load(&setup).expect("the service loads")
 }
 

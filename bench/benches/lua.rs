@@ -36,16 +36,7 @@ fn service(on_message: &str) -> Reactive {
                    onMessage = function(h, op, msg) {on_message} end }}"
     );
     let source = Source::Embedded { text: &text };
-    let setup = Setup {
-        service: "bench",
-        source,
-        memory_limit: 256 << 20,
-        strict: false,
-        concurrency: None,
-        instance: 0,
-        preload: &[],
-        protocol: Default::default(),
-    };
+    let setup = Setup { memory_limit: 256 << 20, ..Setup::new("bench", source) };
     let mut service = Reactive::load(&setup).expect("the service loads");
     assert_eq!(service.start(&mut Nowhere).expect("the service starts"), Progress::Done);
     service

@@ -1,5 +1,6 @@
 //! Lua services: events go in, commands come out. Knows LuaJIT, but no socket and no thread.
 
+pub mod bell;
 pub mod error;
 pub mod port;
 pub mod reactive;
@@ -14,6 +15,7 @@ mod raw;
 mod vm;
 mod waiting;
 
+pub use bell::Bell;
 pub use error::{Failure, FailureKind, HandlerError, LoadError};
 pub use port::{Answer, Channel, Command, ConnId, Event, Port};
 pub use reactive::{Outcome, Progress, Reactive, Verdict, luajit_version};

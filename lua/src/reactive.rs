@@ -175,7 +175,7 @@ impl Reactive {
         self.outcomes.pop_front()
     }
 
-    /// True when there are fibers that want to run now.
+    /// True when there are fibers that want to run now, or for which something has come from another thread.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.instance.is_ready() || !self.unfinished.is_empty()
@@ -185,6 +185,13 @@ impl Reactive {
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
         self.instance.deadline()
+    }
+
+    /// True while a fiber waits for what is sure to come from another thread, such as the answer to a question: no deadline
+    /// says when.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        self.instance.is_owed()
     }
 
     /// True while an event of `conn` waits or is being handled.

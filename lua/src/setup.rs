@@ -1,6 +1,9 @@
 //! What a service is made of, as its host tells it.
 
 use std::path::Path;
+use std::sync::Arc;
+
+use crate::bell::Bell;
 
 /// What a service is made of.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +24,27 @@ pub struct Setup<'a> {
     pub preload: &'a [String],
     /// What the messages of a reactive service are.
     pub protocol: Protocol,
+    /// How other threads tell the instance that something has come for one of its fibers. `None`: its host looks after it all
+    /// the time, and needs not be woken.
+    pub bell: Option<&'a Arc<Bell>>,
+}
+
+impl<'a> Setup<'a> {
+    /// The first instance of a service that asks for nothing special: no limit, no modules, no neighbours.
+    #[must_use]
+    pub const fn new(service: &'a str, source: Source<'a>) -> Setup<'a> {
+        Setup {
+            service,
+            source,
+            memory_limit: 0,
+            strict: false,
+            concurrency: None,
+            instance: 0,
+            preload: &[],
+            protocol: Protocol::Raw,
+            bell: None,
+        }
+    }
 }
 
 /// What the messages of a service are.

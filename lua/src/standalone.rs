@@ -85,6 +85,12 @@ impl Standalone {
         self.instance.deadline()
     }
 
+    /// As [`crate::Reactive::is_owed`].
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        self.instance.is_owed()
+    }
+
     /// As [`crate::Reactive::fibers`].
     #[must_use]
     pub fn fibers(&self) -> usize {

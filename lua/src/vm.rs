@@ -38,7 +38,7 @@ impl Loading {
     /// Makes a state with everything that the service's code finds in it.
     pub(crate) fn begin(setup: &Setup<'_>, contract: Contract) -> Result<Loading, LoadError> {
         let lua = new(setup)?;
-        let door = Door::new();
+        let door = Door::new(setup);
         let core = furnish(&lua, &door, setup, contract).map_err(|cause| failed(setup, &cause))?;
         Ok(Loading { lua, door, core })
     }

@@ -54,7 +54,7 @@ pub(crate) fn run(parts: Parts, service: &Service) {
     mailbox.wake().adopt();
     let own = ServedBy::dedicated(number);
     let mut outlet = Outlet::new(posts, own, channels, Arc::clone(&settings.life));
-    let instance = match Instance::load(service, nth, &settings, &mut outlet) {
+    let instance = match Instance::load(service, nth, &settings, mailbox.wake(), &mut outlet) {
         Ok(instance) => instance,
         Err(error) => {
             let _ = reports.send(Report::started(Err(error)));
@@ -193,7 +193,8 @@ impl Dedicated {
     fn sleep(&mut self) {
         let turn = self.instance.next_turn().map(|due| self.outlet.life().moment(due));
         let next = [turn, self.exit].into_iter().flatten().min();
-        self.mailbox.sleep(next);
+        let instance = &self.instance;
+        self.mailbox.sleep(next, || instance.is_ready());
     }
 
     /// Interrupts what still runs, and lets cleanup handlers come to their end.

@@ -1,5 +1,6 @@
 //! One reactive instance on the thread that runs it: start, turns and end, the same for both placements.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lapps_lua::error::Failure;
@@ -7,7 +8,8 @@ use lapps_lua::port::{ConnId, Event, Port};
 use lapps_lua::reactive::{Outcome, Progress, Reactive, Verdict};
 
 use super::settings::Settings;
-use super::setup;
+use super::wake::Wake;
+use super::{bell, setup};
 use crate::config::Service;
 
 /// How long cleanup handlers have at least when the grace was used up by handlers that waited.
@@ -45,14 +47,17 @@ pub(crate) enum Settled {
 }
 
 impl Instance {
-    /// Loads instance `number` of `service` and calls its `onStart`. The error is a text for the log.
+    /// Loads instance `number` of `service`, on the thread that `wake` wakes, and calls its `onStart`. The error is a text for
+    /// the log.
     pub(crate) fn load(
         service: &Service,
         number: usize,
         settings: &Settings,
+        wake: &Arc<Wake>,
         port: &mut dyn Port,
     ) -> Result<Instance, String> {
-        let setup = setup(service, number, settings);
+        let bell = bell(wake);
+        let setup = setup(service, number, settings, &bell);
         let mut lua = Reactive::load(&setup).map_err(|error| error.to_string())?;
         let phase = match lua.start(port).map_err(|failure| failure.to_string())? {
             Progress::Done => Phase::Running,
@@ -78,6 +83,11 @@ impl Instance {
             self.lua.turn(port);
         }
         wants
+    }
+
+    /// True when it wants a turn at once. Other threads make it so, too.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.lua.is_ready()
     }
 
     /// When it wants its next turn, on the port's clock; zero is at once.
@@ -132,7 +142,7 @@ impl Instance {
     /// True when nothing that was begun needs more time, provided that no event comes any more: no handler waits, or
     /// none ever goes on. An `onStart` that waits needs none.
     pub(crate) fn is_done(&self) -> bool {
-        self.is_starting() || self.lua.is_idle() || self.next_turn().is_none()
+        self.is_starting() || self.lua.is_idle() || self.waits_in_vain()
     }
 
     /// Interrupts all fibers; turns let their cleanup handlers run until [`Instance::has_ended`].
@@ -142,7 +152,12 @@ impl Instance {
 
     /// True when nothing is left that will ever run: no fiber, and no event that waits for its turn.
     pub(crate) fn has_ended(&self) -> bool {
-        (self.lua.fibers() == 0 && self.lua.is_idle()) || self.next_turn().is_none()
+        (self.lua.fibers() == 0 && self.lua.is_idle()) || self.waits_in_vain()
+    }
+
+    /// True when nothing is sure to come that lets any of its fibers go on. What other services may send is not.
+    fn waits_in_vain(&self) -> bool {
+        self.next_turn().is_none() && !self.lua.is_owed()
     }
 
     /// Logs what still waits.

@@ -96,14 +96,15 @@ impl<T: Send + Weigh> Mailbox<T> {
         self.senders.iter_mut().all(|sender| sender.ring.is_empty())
     }
 
-    /// Parks until there is a letter, or the moment has come; may return without either. For a thread that parks.
-    pub(crate) fn sleep(&mut self, until: Option<Instant>) {
+    /// Parks until there is a letter, or the moment has come, or somebody has woken the thread after he made `has_news` true;
+    /// may return without any. For a thread that parks.
+    pub(crate) fn sleep(&mut self, until: Option<Instant>, has_news: impl Fn() -> bool) {
         let wait = until.map(|until| until.saturating_duration_since(Instant::now()));
         if wait == Some(Duration::ZERO) {
             return;
         }
         self.wake.prepare();
-        if self.is_empty() {
+        if self.is_empty() && !has_news() {
             match wait {
                 Some(wait) => std::thread::park_timeout(wait),
                 None => std::thread::park(),
@@ -265,6 +266,31 @@ mod tests {
         }
         drop(mailbox);
         is_done.recv_timeout(std::time::Duration::from_secs(10)).expect("it waits for nobody");
+    }
+
+    #[test]
+    fn no_ring_is_lost() {
+        let mut mailbox = mailbox::<u32>();
+        let wake = Arc::clone(mailbox.wake());
+        let bell = lapps_lua::bell::Bell::new(move || wake.notify());
+        let (asks, rounds) = std::sync::mpsc::channel();
+        let ringer = std::thread::spawn({
+            let bell = Arc::clone(&bell);
+            move || rounds.into_iter().for_each(|round| bell.ring(round))
+        });
+        mailbox.wake().adopt();
+        for round in 0..50_000 {
+            asks.send(round).unwrap();
+            let mut got = Vec::new();
+            while got.is_empty() {
+                // Ends only if no ring was lost.
+                mailbox.sleep(None, || bell.has_rung());
+                got = bell.take();
+            }
+            assert_eq!(got, [round]);
+        }
+        drop(asks);
+        ringer.join().unwrap();
     }
 
     #[test]

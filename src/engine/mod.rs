@@ -25,14 +25,24 @@ pub(crate) mod worker;
 
 pub(crate) use link::Link;
 
+use std::sync::Arc;
+
+use lapps_lua::bell::Bell;
 use lapps_lua::error::{Failure, FailureKind};
 use lapps_lua::setup::{Concurrency, Protocol, Setup, Source};
 
 use crate::config::{self, Service};
 use settings::Settings;
+use wake::Wake;
+
+/// The bell of an instance on the thread that `wake` wakes.
+fn bell(wake: &Arc<Wake>) -> Arc<Bell> {
+    let wake = Arc::clone(wake);
+    Bell::new(move || wake.notify())
+}
 
 /// What instance `number` of `service` is made of.
-fn setup<'s>(service: &'s Service, number: usize, settings: &'s Settings) -> Setup<'s> {
+fn setup<'s>(service: &'s Service, number: usize, settings: &'s Settings, bell: &'s Arc<Bell>) -> Setup<'s> {
     let source = match service.source {
         config::Source::Apps => {
             Source::Apps { directory: &settings.applications, lua_path: settings.lua_path.as_deref() }
@@ -55,6 +65,7 @@ fn setup<'s>(service: &'s Service, number: usize, settings: &'s Settings) -> Set
             config::Protocol::Raw => Protocol::Raw,
             config::Protocol::Lapps => Protocol::Lapps,
         },
+        bell: Some(bell),
     }
 }
 

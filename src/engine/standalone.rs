@@ -16,7 +16,7 @@ use super::outlet::Outlet;
 use super::presence::ServedBy;
 use super::report::Report;
 use super::settings::Settings;
-use super::{log_failure, setup};
+use super::{bell, log_failure, setup};
 use crate::config::Service;
 
 /// What a standalone instance is made of.
@@ -53,7 +53,8 @@ struct Alone<'s> {
 pub(crate) fn run(parts: Parts, service: &Service) {
     let Parts { nth, mailbox, posts, channels, settings, reports } = parts;
     mailbox.wake().adopt();
-    let lua = match Standalone::load(&setup(service, nth, &settings)) {
+    let bell = bell(mailbox.wake());
+    let lua = match Standalone::load(&setup(service, nth, &settings, &bell)) {
         Ok(lua) => lua,
         Err(error) => {
             let _ = reports.send(Report::started(Err(error.to_string())));
@@ -100,7 +101,7 @@ impl Alone<'_> {
             return true;
         }
         let Some(deadline) = self.stop else { return self.exit };
-        !self.started || self.ended || self.next_turn().is_none() || Instant::now() >= deadline
+        !self.started || self.ended || self.waits_in_vain() || Instant::now() >= deadline
     }
 
     /// Lets the fibers run that want to, and sees to what has come of them. False: it could not be started.
@@ -144,7 +145,8 @@ impl Alone<'_> {
     /// Parks until there is a letter, or the next turn is due, or `until`.
     fn sleep(&mut self, until: Option<Instant>) {
         let turn = self.next_turn().map(|due| self.outlet.life().moment(due));
-        self.mailbox.sleep([turn, until].into_iter().flatten().min());
+        let lua = &self.lua;
+        self.mailbox.sleep([turn, until].into_iter().flatten().min(), || lua.is_ready());
     }
 
     /// Interrupts what still runs, and lets cleanup handlers come to their end.
@@ -161,6 +163,11 @@ impl Alone<'_> {
 
     /// True when no fiber is left that will ever run.
     fn has_ended(&self) -> bool {
-        self.lua.fibers() == 0 || self.next_turn().is_none()
+        self.lua.fibers() == 0 || self.waits_in_vain()
+    }
+
+    /// True when nothing is sure to come that lets any of its fibers go on. What other services may send is not.
+    fn waits_in_vain(&self) -> bool {
+        self.next_turn().is_none() && !self.lua.is_owed()
     }
 }

@@ -30,6 +30,8 @@ local core = {
     -- A service without connections has none of the module `conn`.
     conn_ended = function() end,
     conn_forgotten = function() end,
+    -- How many fibers wait for something from other threads.
+    expecting = 0,
 }
 
 -- What a coroutine of ours yields: the fiber waits, and the scheduler knows for what.
@@ -295,6 +297,31 @@ end
 function core.strike(fiber)
     fiber.interrupted, fiber.used = core.interrupted, true
     if fiber.why == false and fiber.shield == 0 then wake(fiber, STRUCK) end
+end
+
+-- Waits for what comes from other threads. The fiber gets a ticket, and who has something for it rings the instance's bell
+-- with that. `sure`: somebody will ring for certain, so that a stop has to wait for it.
+local expected, tickets = {}, 0
+
+function core.expect(fiber, sure)
+    tickets = tickets + 1
+    expected[tickets] = fiber
+    core.expecting = core.expecting + 1
+    if sure then host.owed(1) end
+    return tickets
+end
+
+-- The wait is over, whether somebody has rung or not.
+function core.unexpect(ticket, sure)
+    expected[ticket] = nil
+    core.expecting = core.expecting - 1
+    if sure then host.owed(-1) end
+end
+
+-- Somebody has rung.
+function core.rung(ticket)
+    local fiber = expected[ticket]
+    if fiber and fiber.why == false then wake(fiber, core.SIGNAL) end
 end
 
 -- Checks of arguments. Numbers in strings are none.

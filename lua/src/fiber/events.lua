@@ -222,7 +222,7 @@ function core.turn(most)
         set_current(root)
     end
     local tick, more = core.next_tick(), ready.next ~= ready
-    if core.watches_deadlock and not tick and not more and core.count > 0 then
+    if core.watches_deadlock and not tick and not more and core.count > 0 and core.expecting == 0 then
         core.watches_deadlock = false
         host.report(core.deadlock() or "deadlock")
     end

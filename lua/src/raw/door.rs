@@ -5,13 +5,16 @@ use std::ffi::c_void;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use mlua::ffi;
 use mlua::{Function, LightUserData, Lua, Table};
 
 use super::Returned;
 use super::{bcast, functions};
+use crate::bell::Bell;
 use crate::port::{ConnId, Port};
+use crate::setup::Setup;
 
 /// The place where Lua's side finds what it may reach of the world: a [`Port`] while it is called, else nothing.
 ///
@@ -37,6 +40,10 @@ pub(super) struct Doorway {
     pub(super) notes_closed: bool,
     /// Connections that the service has closed since that was last asked.
     pub(super) closed: Vec<ConnId>,
+    /// How other threads tell of what has come for a fiber.
+    pub(super) bell: Arc<Bell>,
+    /// Fibers that wait for what is sure to come from another thread.
+    pub(super) owed: usize,
 }
 
 /// What a handler is called with.
@@ -95,7 +102,7 @@ pub(crate) enum Note {
 }
 
 impl Door {
-    pub(crate) fn new() -> Door {
+    pub(crate) fn new(setup: &Setup<'_>) -> Door {
         let doorway = Doorway {
             port: None,
             handler: Handler::Start,
@@ -106,6 +113,8 @@ impl Door {
             conns: 0,
             notes_closed: false,
             closed: Vec::new(),
+            bell: setup.bell.cloned().unwrap_or_else(|| Bell::new(|| {})),
+            owed: 0,
         };
         Door(NonNull::from(Box::leak(Box::new(doorway))))
     }

@@ -19,6 +19,7 @@ pub(super) const HOST: &[(&str, ffi::lua_CFunction)] = &[
     ("serves", serves),
     ("stopping", stopping),
     ("conns", conns),
+    ("owed", owed),
     ("done", done),
     ("failed", failed),
     ("report", report),
@@ -142,6 +143,17 @@ unsafe extern "C-unwind" fn conns(state: *mut lua_State) -> c_int {
         let change = ffi::lua_tointeger(state, 1);
         let doorway = doorway(state);
         doorway.conns = doorway.conns.saturating_add_signed(change as isize);
+        0
+    }
+}
+
+/// `owed(change)`: so many more fibers wait for what is sure to come from another thread.
+unsafe extern "C-unwind" fn owed(state: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this with the door as upvalue and a number.
+    unsafe {
+        let change = ffi::lua_tointeger(state, 1);
+        let doorway = doorway(state);
+        doorway.owed = doorway.owed.saturating_add_signed(change as isize);
         0
     }
 }

@@ -78,11 +78,12 @@ enum Entry {
     ConnEnded,
     ConnForgotten,
     StartMain,
+    Rung,
 }
 
 impl Entry {
     /// With their names, in the order of their numbers.
-    const ALL: [(Entry, &'static str); 12] = [
+    const ALL: [(Entry, &'static str); 13] = [
         (Entry::Idle, "idle"),
         (Entry::Adopt, "adopt"),
         (Entry::Release, "release"),
@@ -95,6 +96,7 @@ impl Entry {
         (Entry::ConnEnded, "conn_ended"),
         (Entry::ConnForgotten, "conn_forgotten"),
         (Entry::StartMain, "start_main"),
+        (Entry::Rung, "rung"),
     ];
 }
 
@@ -311,6 +313,7 @@ impl Instance {
 
     /// Lets timers fire and fibers run.
     pub(crate) fn turn(&mut self, port: &mut dyn Port) {
+        self.answer_bell();
         self.doorway().stirred = false;
         self.pace_collector();
         // SAFETY: the entry takes a number and returns a number or nil, and a boolean.
@@ -335,10 +338,28 @@ impl Instance {
         self.pace_collector();
     }
 
-    /// True when there are fibers that want to run, or timers that were set since the last turn.
+    /// Lets the fibers be ready for which something has come from other threads.
+    fn answer_bell(&mut self) {
+        if !self.doorway().bell.has_rung() {
+            return;
+        }
+        for ticket in self.doorway().bell.take() {
+            // SAFETY: the entry takes a number and returns nothing.
+            unsafe { self.run(Entry::Rung, Some(ticket as f64)) };
+        }
+    }
+
+    /// True when there are fibers that want to run, timers that were set since the last turn, or news from other threads.
     pub(crate) fn is_ready(&self) -> bool {
         // SAFETY: the door lives as long as `self`, and nobody else looks into it now.
-        self.unfinished || unsafe { (*self.door.0.as_ptr()).stirred }
+        let doorway = unsafe { self.door.0.as_ref() };
+        self.unfinished || doorway.stirred || doorway.bell.has_rung()
+    }
+
+    /// True while a fiber waits for what is sure to come from another thread.
+    pub(crate) fn is_owed(&self) -> bool {
+        // SAFETY: as in `is_ready`.
+        unsafe { self.door.0.as_ref() }.owed > 0
     }
 
     /// Bytes that the state may use, 0 = no limit.

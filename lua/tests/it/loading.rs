@@ -23,16 +23,7 @@ fn apps(files: &[(&str, &str)]) -> TempDir {
 
 fn load(apps: &Path, service: &str, lua_path: Option<&str>) -> Result<Reactive, LoadError> {
     let source = Source::Apps { directory: apps, lua_path };
-    Reactive::load(&Setup {
-        service,
-        source,
-        memory_limit: 64 << 20,
-        strict: false,
-        concurrency: None,
-        instance: 0,
-        preload: &[],
-        protocol: Default::default(),
-    })
+    Reactive::load(&Setup { memory_limit: 64 << 20, ..Setup::new(service, source) })
 }
 
 /// What a service that sends one text says.
@@ -244,16 +235,7 @@ fn a_limit_below_what_lua_itself_needs() {
     let home = apps(&[("hello/hello.lua", &saying("''"))]);
     let source = Source::Apps { directory: home.path(), lua_path: None };
     for limit in [1, 20 << 10] {
-        let setup = Setup {
-            service: "hello",
-            source,
-            memory_limit: limit,
-            strict: false,
-            concurrency: None,
-            instance: 0,
-            preload: &[],
-            protocol: Default::default(),
-        };
+        let setup = Setup { memory_limit: limit, ..Setup::new("hello", source) };
         let error = Reactive::load(&setup).expect_err("this is too little");
         has(&error, &format!("not enough memory: one instance may use {limit} bytes"));
     }
@@ -261,16 +243,7 @@ fn a_limit_below_what_lua_itself_needs() {
 
 #[test]
 fn embedded_code() {
-    let setup = |text| Setup {
-        service: "demo",
-        source: Source::Embedded { text },
-        memory_limit: 0,
-        strict: true,
-        concurrency: None,
-        instance: 0,
-        preload: &[],
-        protocol: Default::default(),
-    };
+    let setup = |text| Setup { strict: true, ..Setup::new("demo", Source::Embedded { text }) };
     let text = saying("'embedded'");
     let mut demo = Reactive::load(&setup(&text)).unwrap().start_quietly();
     let mut world = World::new();

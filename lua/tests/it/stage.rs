@@ -263,16 +263,7 @@ impl Stage<Standalone> {
 }
 
 fn setup(text: &str, concurrency: Option<Concurrency>, memory_limit: usize) -> Setup<'_> {
-    Setup {
-        service: "demo",
-        source: Source::Embedded { text },
-        memory_limit,
-        strict: false,
-        concurrency,
-        instance: 0,
-        preload: &[],
-        protocol: Default::default(),
-    }
+    Setup { memory_limit, concurrency, ..Setup::new("demo", Source::Embedded { text }) }
 }
 
 /// A Lua literal of any text without `]=====]`.

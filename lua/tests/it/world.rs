@@ -86,17 +86,7 @@ pub(crate) fn load(lines: &str, memory_limit: usize, strict: bool) -> Reactive {
          onDisconnect = function() end, onShutdown = function() end }} {lines}\nreturn demo"
     );
     let source = Source::Embedded { text: &text };
-    Reactive::load(&Setup {
-        service: "demo",
-        source,
-        memory_limit,
-        strict,
-        concurrency: None,
-        instance: 0,
-        preload: &[],
-        protocol: Default::default(),
-    })
-    .unwrap()
+    Reactive::load(&Setup { memory_limit, strict, ..Setup::new("demo", source) }).unwrap()
 }
 
 pub(crate) trait Quietly {

@@ -20,8 +20,9 @@ impl Worker {
     pub(super) fn start(&mut self, service: usize) {
         let entry = self.registry.entry(service);
         let number = self.outbox.worker();
+        let wake = self.mailbox.wake();
         let mut port = self.outbox.port(service);
-        let report = match Instance::load(&entry.service, number, &self.settings, &mut port) {
+        let report = match Instance::load(&entry.service, number, &self.settings, wake, &mut port) {
             Ok(instance) => {
                 let waits = instance.is_starting();
                 self.instances[service] = Some(instance);
@@ -70,6 +71,11 @@ impl Worker {
             Some(instance) => instance.deliver(&mut self.outbox.port(service), event),
             None => Verdict::Keep,
         }
+    }
+
+    /// True when an instance wants to run at once.
+    pub(super) fn has_ready_instances(&self) -> bool {
+        self.instances.iter().flatten().any(Instance::is_ready)
     }
 
     /// When the next instance wants to run; what has passed is at once.

@@ -239,7 +239,7 @@ impl Worker {
     fn wait(&mut self, events: &mut Events, mut timeout: Option<Duration>) -> io::Result<()> {
         if timeout != Some(Duration::ZERO) {
             self.mailbox.wake().prepare();
-            if !self.mailbox.is_empty() {
+            if !self.mailbox.is_empty() || self.has_ready_instances() {
                 timeout = Some(Duration::ZERO);
             }
         }
