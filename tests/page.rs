@@ -1,38 +1,18 @@
-//! The demo's page in a real browser: headless Chromium opens it, types, sends, and reads what the page shows.
+//! Our pages in a real browser: headless Chromium opens them, types, sends, and reads what they show.
 //!
 //! Skipped where there is no Chromium (`chromium`, `chromium-browser` or `google-chrome` in PATH, or named by CHROMIUM), unless
 //! LAPPS_REQUIRE_CHROMIUM=1.
 
-use std::env;
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+mod common;
 
-use serde_json::{Value, json};
-use tungstenite::{Message, WebSocket};
-
-/// How long anything here may take before it counts as broken; a good run needs a small part of it.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long to wait before asking again for something that another process has to do.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+use common::browser::{Browser, Page};
+use common::process::Lapps;
+use serde_json::json;
 
 #[test]
 fn a_browser_echoes_through_the_demo_page() {
-    let Some(chromium) = find_chromium() else {
-        assert!(
-            env::var_os("LAPPS_REQUIRE_CHROMIUM").is_none_or(|v| v != "1"),
-            "Chromium is required, and is not here"
-        );
-        println!("skipped: no Chromium in PATH (or named by CHROMIUM)");
-        return;
-    };
-    let server = Server::start();
-    let mut browser = Browser::start(&chromium);
+    let Some(mut browser) = Browser::start() else { return };
+    let server = Lapps::demo();
     let mut page = browser.open(&format!("http://{}/", server.address));
 
     page.wait_until("the page is connected", "document.getElementById('state').dataset.is === 'connected'");
@@ -79,6 +59,55 @@ fn a_browser_echoes_through_the_demo_page() {
     assert_eq!(page.complaints, Vec::<String>::new(), "the browser's console is not empty");
 }
 
+#[test]
+fn a_browser_speaks_the_lapps_protocol_through_the_page_of_its_example() {
+    let Some(mut browser) = Browser::start() else { return };
+    let server = Lapps::example("lapps_echo");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/lapps_echo/client/index.html");
+    let mut page = browser.open(&format!("file://{file}"));
+    page.wait_until("the page is there", "document.readyState === 'complete'");
+
+    let url = format!("ws://{}/lapps-echo", server.address);
+    page.evaluate(&format!("document.getElementById('url').value = '{url}'"));
+    press(&mut page, "connect");
+    page.wait_until("the page is connected", "document.getElementById('state').textContent === 'connected'");
+    press(&mut page, "echo");
+    expect_line(&mut page, 1, "echo failed: log in first (-32000)");
+    press(&mut page, "login");
+    page.wait_until("the login is answered", "document.querySelectorAll('#log li').length === 3");
+    let line = page.string("document.querySelectorAll('#log li')[2].textContent");
+    assert!(line.starts_with(r#"login -> [{"authkey":"#) && line.ends_with(r#""user":"anna"}]"#), "{line}");
+    press(&mut page, "echo");
+    expect_line(&mut page, 3, r#"echo -> [1,2.5,"text",{"deep":[true,null]}]"#);
+    page.evaluate("document.getElementById('subscribe').click()");
+    expect_line(&mut page, 4, "subscribe -> [100]");
+    press(&mut page, "tell");
+    expect_line(&mut page, 5, r#"notification 100: ["anna","Hello, all"]"#);
+
+    let numbers = "(async () => {
+        const client = await LAppS.connect(document.getElementById('url').value);
+        await client.request('login', [{ user: 'a', password: 'b' }]);
+        const sent = [18446744073709551615n, -9223372036854775808n, 9007199254740993n, 2 ** 53 - 1, 0.1, 'käse', ''];
+        const got = await client.request('echo', sent);
+        client.close();
+        return got.length === sent.length && got.every((value, n) => value === sent[n]);
+    })()";
+    assert_eq!(page.evaluate(numbers), json!(true));
+    assert_eq!(page.complaints, Vec::<String>::new(), "the browser's console is not empty");
+}
+
+/// Submits a form.
+fn press(page: &mut Page, form: &str) {
+    page.evaluate(&format!("document.getElementById('{form}').requestSubmit()"));
+}
+
+#[track_caller]
+fn expect_line(page: &mut Page, at: usize, expected: &str) {
+    page.wait_until("the line is there", &format!("document.querySelectorAll('#log li').length > {at}"));
+    let line = page.string(&format!("document.querySelectorAll('#log li')[{at}].textContent"));
+    assert_eq!(line, expected);
+}
+
 /// A number of milliseconds as the page writes it.
 fn milliseconds(text: &str) -> Option<f64> {
     text.strip_suffix(" ms")?.parse().ok().filter(|ms| (0.0..60_000.0).contains(ms))
@@ -90,242 +119,4 @@ fn burst_times(text: &str) -> [f64; 3] {
     [("min ", min), ("median ", median), ("max ", max)].map(|(name, part)| {
         part.strip_prefix(name).and_then(milliseconds).unwrap_or_else(|| panic!("no {name}in: {text}"))
     })
-}
-
-/// The built server with the demo home; ended when dropped.
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Server {
-    fn start() -> Server {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_lapps"))
-            .args(["run", "--demo", "--port", "0"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let lines = read_lines(child.stdout.take().expect("piped"));
-        let mut server = Server { child, address: String::new() };
-        server.address = find_line(&lines, "the server", |line| {
-            let rest = line.split_once("listening on ws://")?.1;
-            Some(rest.split(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').next()?.to_string())
-        });
-        server
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        end(&mut self.child);
-    }
-}
-
-/// A headless Chromium with a fresh profile; ended when dropped.
-struct Browser {
-    child: Child,
-    debugger: String,
-    // After the child in drop order: the profile goes when nobody writes to it any more.
-    _profile: tempfile::TempDir,
-}
-
-impl Browser {
-    fn start(program: &Path) -> Browser {
-        let profile = tempfile::tempdir().expect("a directory for the profile");
-        let child = Command::new(program)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-            .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
-            .arg(format!("--user-data-dir={}", profile.path().display()))
-            .arg("about:blank")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("Chromium starts");
-        let mut browser = Browser { child, debugger: String::new(), _profile: profile };
-        browser.debugger = browser.wait_for_debugger();
-        browser
-    }
-
-    /// Chromium writes the port it took, and a path, when it is ready.
-    fn wait_for_debugger(&mut self) -> String {
-        let file = self._profile.path().join("DevToolsActivePort");
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let written = fs::read_to_string(&file).unwrap_or_default();
-            if let Some((port, path)) = written.split_once('\n')
-                && path.starts_with("/devtools/browser/")
-            {
-                return format!("ws://127.0.0.1:{port}{}", path.trim_end());
-            }
-            let ended = self.child.try_wait().expect("Chromium can be asked");
-            assert!(ended.is_none(), "Chromium ended by itself: {ended:?}");
-            assert!(Instant::now() < deadline, "Chromium does not say where its debugger listens");
-            thread::sleep(BETWEEN_LOOKS);
-        }
-    }
-
-    fn connect(&self) -> Option<WebSocket<TcpStream>> {
-        let address = self.debugger.strip_prefix("ws://")?.split('/').next()?;
-        let stream = TcpStream::connect(address).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        Some(tungstenite::client(self.debugger.as_str(), stream).ok()?.0)
-    }
-
-    fn ask_to_close(&self) -> Option<()> {
-        let close = json!({ "id": 1, "method": "Browser.close" });
-        self.connect()?.send(Message::text(close.to_string())).ok()
-    }
-
-    /// A new tab on `url`, watched from before its first request.
-    fn open(&mut self, url: &str) -> Page {
-        let socket = self.connect().expect("the debugger answers");
-        let mut page = Page { socket, session: None, last: 0, complaints: Vec::new() };
-        let target = page.call("Target.createTarget", &json!({ "url": "about:blank" }));
-        let attach = json!({ "targetId": target["targetId"], "flatten": true });
-        let session = page.call("Target.attachToTarget", &attach);
-        page.session = session["sessionId"].as_str().map(str::to_string);
-        page.call("Runtime.enable", &json!({}));
-        page.call("Log.enable", &json!({}));
-        page.call("Page.enable", &json!({}));
-        let navigated = page.call("Page.navigate", &json!({ "url": url }));
-        assert_eq!(navigated.get("errorText"), None, "{url} cannot be opened");
-        page
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        // Asked to, it takes its helper processes along and stops writing to the profile.
-        let deadline = Instant::now() + Duration::from_secs(10);
-        if self.ask_to_close().is_some() {
-            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
-                thread::sleep(BETWEEN_LOOKS);
-            }
-        }
-        end(&mut self.child);
-    }
-}
-
-/// One tab, over the DevTools protocol.
-struct Page {
-    socket: WebSocket<TcpStream>,
-    session: Option<String>,
-    last: u64,
-    /// Errors and warnings of the browser's console, refused content among them.
-    complaints: Vec<String>,
-}
-
-impl Page {
-    /// One command and its result; what the browser reports in between is looked at, too.
-    fn call(&mut self, method: &str, params: &Value) -> Value {
-        self.last += 1;
-        let mut command = json!({ "id": self.last, "method": method, "params": params });
-        if let Some(session) = &self.session {
-            command["sessionId"] = json!(session);
-        }
-        self.socket.send(Message::text(command.to_string())).expect("the debugger takes a command");
-        loop {
-            let Message::Text(text) = self.socket.read().expect("the debugger answers in time") else {
-                continue;
-            };
-            let mut answer: Value = serde_json::from_str(&text).expect("the debugger speaks JSON");
-            if answer["id"] == json!(self.last) {
-                assert_eq!(answer.get("error"), None, "{method} failed");
-                return answer["result"].take();
-            }
-            self.note(&answer);
-        }
-    }
-
-    fn note(&mut self, event: &Value) {
-        let params = &event["params"];
-        let loud = |level: &Value| level == "error" || level == "warning";
-        match event["method"].as_str() {
-            Some("Runtime.exceptionThrown") => self.complaints.push(params["exceptionDetails"].to_string()),
-            Some("Runtime.consoleAPICalled") if loud(&params["type"]) => {
-                self.complaints.push(params["args"].to_string())
-            }
-            Some("Log.entryAdded") if loud(&params["entry"]["level"]) => {
-                self.complaints.push(params["entry"].to_string())
-            }
-            _ => {}
-        }
-    }
-
-    /// The value of a JavaScript expression; a promise is waited for.
-    fn evaluate(&mut self, expression: &str) -> Value {
-        let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
-        let mut result = self.call("Runtime.evaluate", &params);
-        assert_eq!(result.get("exceptionDetails"), None, "{expression}");
-        result["result"]["value"].take()
-    }
-
-    fn string(&mut self, expression: &str) -> String {
-        let value = self.evaluate(expression);
-        value.as_str().unwrap_or_else(|| panic!("not a string: {value} from {expression}")).to_string()
-    }
-
-    fn wait_until(&mut self, what: &str, condition: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        // The document may not be there yet: then the condition raises, which is the same as false.
-        let guarded = format!("(() => {{ try {{ return {condition} }} catch {{ return false }} }})()");
-        while self.evaluate(&guarded) != json!(true) {
-            let shown = "document.body ? document.body.innerText : ''";
-            assert!(
-                Instant::now() < deadline,
-                "waited in vain until {what}; console: {:?}; page:\n{}",
-                self.complaints.clone(),
-                self.string(shown)
-            );
-            thread::sleep(BETWEEN_LOOKS);
-        }
-    }
-}
-
-fn find_chromium() -> Option<PathBuf> {
-    if let Some(named) = env::var_os("CHROMIUM") {
-        return Some(PathBuf::from(named));
-    }
-    let path = env::var_os("PATH")?;
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    names
-        .iter()
-        .flat_map(|name| env::split_paths(&path).map(move |dir| dir.join(name)))
-        .find(|file| file.is_file())
-}
-
-/// The lines of a pipe, read by a thread of its own to its end, so that the writer never meets a full pipe.
-fn read_lines(pipe: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
-    let (sender, lines) = mpsc::channel();
-    thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            // Nobody listens any more once the line that was waited for has come.
-            let _ = sender.send(line);
-        }
-    });
-    lines
-}
-
-fn find_line(lines: &mpsc::Receiver<String>, who: &str, find: impl Fn(&str) -> Option<String>) -> String {
-    let deadline = Instant::now() + PATIENCE;
-    let mut seen = Vec::new();
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match lines.recv_timeout(left) {
-            Ok(line) => match find(&line) {
-                Some(found) => return found,
-                None => seen.push(line),
-            },
-            Err(error) => panic!("{who} did not say where it listens ({error}), but:\n{}", seen.join("\n")),
-        }
-    }
-}
-
-fn end(child: &mut Child) {
-    // Both fail only if it has ended already.
-    let _ = child.kill();
-    let _ = child.wait();
 }

@@ -3,6 +3,8 @@
 //! Nothing waits by sleeping: reads have a deadline and fail with what they wanted.
 #![allow(dead_code, unreachable_pub, reason = "each test file is a crate of its own and uses a part of it")]
 
+pub mod browser;
+pub mod cbor;
 pub mod client;
 pub mod home;
 pub mod proc;

@@ -40,6 +40,12 @@ impl Lapps {
         Lapps::run(Path::new("."), &["--demo", "--port", "0"], &[])
     }
 
+    /// Starts the server on the home of an example, on any free port.
+    pub fn example(name: &str) -> Lapps {
+        let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
+        Lapps::run(Path::new("."), &["run", "--home", home.to_str().unwrap(), "--port", "0"], &[])
+    }
+
     /// Starts the server with these arguments and environment variables, and waits until it listens.
     pub fn run(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Lapps {
         Lapps::program(BINARY, directory, arguments, variables)
