@@ -18,6 +18,7 @@ pub mod handshake;
 pub mod http;
 pub mod incoming;
 pub mod json;
+pub mod lapps;
 pub mod mask;
 pub mod utf8;
 pub mod value;
