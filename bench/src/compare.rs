@@ -22,6 +22,8 @@ use crate::url::Url;
 pub const BARE: &str = "bare echo";
 const CO_LOCATED: &str = "lapps, co-located";
 const DEDICATED: &str = "lapps, dedicated";
+const LAPPS_CO_LOCATED: &str = "LAppS protocol, co-located";
+const LAPPS_DEDICATED: &str = "LAppS protocol, dedicated";
 
 /// What to compare, and how.
 #[derive(Debug, Clone)]
@@ -91,6 +93,8 @@ pub fn run(plan: &ComparePlan, tell: &mut dyn FnMut(&str)) -> Result<Comparison,
         (BARE, &bare, format!("tcp://{}", bare.authority())),
         (CO_LOCATED, &lapps, format!("ws://{}{}", lapps.authority(), home::CO_LOCATED)),
         (DEDICATED, &lapps, format!("ws://{}{}", lapps.authority(), home::DEDICATED)),
+        (LAPPS_CO_LOCATED, &lapps, format!("ws://{}{}", lapps.authority(), home::LAPPS_CO_LOCATED)),
+        (LAPPS_DEDICATED, &lapps, format!("ws://{}{}", lapps.authority(), home::LAPPS_DEDICATED)),
     ];
     let mut cases: Vec<Case> = plan
         .depths
@@ -102,12 +106,13 @@ pub fn run(plan: &ComparePlan, tell: &mut dyn FnMut(&str)) -> Result<Comparison,
     let mut runs = Vec::new();
     for pass in 1..=plan.passes {
         for (case, (name, server, url)) in cases.iter_mut().zip(turns.iter().cycle()) {
-            let plan = echo_plan(plan, url, server.pid(), case.depth)?;
+            let speaks_lapps = [LAPPS_CO_LOCATED, LAPPS_DEDICATED].contains(name);
+            let plan = echo_plan(plan, url, server.pid(), case.depth, speaks_lapps)?;
             let report = echo::run(&plan, &mut |_: Progress| ())
                 .map_err(|failure| server.failed(&format!("failed at depth {}: {failure}", case.depth)))?;
             let figures = figures(&report);
             tell(&format!(
-                "pass {pass}  {name:<18} depth {:<3} {:>9.0} messages/s  {:>6.0} ns/message",
+                "pass {pass}  {name:<24} depth {:<3} {:>9.0} messages/s  {:>6.0} ns/message",
                 case.depth, figures.rate, figures.cpu
             ));
             case.runs.push(figures);
@@ -136,7 +141,8 @@ impl Comparison {
              {table}\n\
              CPU ns/message is the server's user and system time, the median over the passes, with its least and its\n\
              greatest value; \"to {BARE}\" is the ratio of the medians at the same depth, \"by pass\" the median of the\n\
-             ratios of each pass. Plain TCP, binary messages.\n\n\
+             ratios of each pass; \"user\" is the part of it in user space, to 10 ms of the whole run. Plain TCP, binary\n\
+             messages. LAppS-protocol rows: requests whose parameter is the payload, and responses with it.\n\n\
              - machine: {cpu}, {cores} cores, {kernel}\n\
              - cores: server {server_core}, client {client_core}\n\
              - date: {date}\n\
@@ -162,6 +168,7 @@ impl Comparison {
                     "depth": case.depth,
                     "messages_per_second": case.median(|run| run.rate),
                     "cpu_ns_per_message": case.median(|run| run.cpu),
+                    "user_ns_per_message": case.median(|run| run.user),
                     "ratio_of_medians": to.map(|to| case.ratio(to)),
                     "median_of_ratios": to.map(|to| case.ratio_by_pass(to)),
                 })
@@ -191,13 +198,14 @@ impl Comparison {
     }
 }
 
-fn echo_plan(plan: &ComparePlan, url: &str, pid: u32, depth: u32) -> Result<EchoPlan, Failure> {
+fn echo_plan(plan: &ComparePlan, url: &str, pid: u32, depth: u32, lapps: bool) -> Result<EchoPlan, Failure> {
     Ok(EchoPlan {
         target: Target::find(Url::parse(url)?, None)?,
         connections: plan.connections,
         payload: plan.payload,
         depth,
         opcode: OpCode::Binary,
+        lapps,
         warm_up: plan.warm_up,
         duration: plan.duration,
         rate: None,
@@ -207,10 +215,11 @@ fn echo_plan(plan: &ComparePlan, url: &str, pid: u32, depth: u32) -> Result<Echo
 }
 
 fn figures(report: &EchoReport) -> Figures {
-    let cpu = report.server.map_or(0, |(cpu, _)| cpu.run);
+    let (cpu, user) = report.server.map_or((0, 0), |(cpu, _)| (cpu.run, cpu.user));
     Figures {
         rate: report.rate(),
         cpu: cpu as f64 / report.messages.max(1) as f64,
+        user: user as f64 / report.messages.max(1) as f64,
         p50: report.latency.p50 as f64 / 1e3,
         p99: report.latency.p99 as f64 / 1e3,
     }

@@ -7,6 +7,7 @@ use lapps_parser::OpCode;
 use mio::event::Event;
 
 use crate::connection::Arrived;
+use crate::envelope::Envelope;
 use crate::failure::Failure;
 use crate::framer::Framer;
 use crate::meter::{Latency, Meter, Pace};
@@ -36,6 +37,8 @@ pub struct EchoPlan {
     pub depth: u32,
     /// Text or binary.
     pub opcode: OpCode,
+    /// Messages are requests of the LAppS protocol, and what comes back are their responses.
+    pub lapps: bool,
     /// Load before the measurement.
     pub warm_up: Duration,
     /// Length of the measurement.
@@ -173,10 +176,14 @@ struct Load<'p> {
 
 impl<'p> Load<'p> {
     fn new(plan: &'p EchoPlan, mut pool: Pool) -> Result<Load<'p>, Failure> {
-        let pattern = Pattern::new(plan.payload, plan.opcode == OpCode::Text, &mut pool.random);
+        let text = plan.lapps || plan.opcode == OpCode::Text;
+        let mut pattern = Pattern::new(plan.payload, text, &mut pool.random);
+        if plan.lapps {
+            pattern = pattern.within(Envelope::lapps(plan.payload));
+        }
         let framer = match plan.target.url.scheme {
             Scheme::Tcp => Framer::bare(),
-            Scheme::Ws | Scheme::Wss => Framer::websocket(plan.opcode, plan.payload),
+            Scheme::Ws | Scheme::Wss => Framer::websocket(plan.opcode, pattern.sent_len()),
         };
         let lanes = (0..plan.connections).map(|connection| Lane {
             verifier: Verifier::new(connection),

@@ -29,6 +29,36 @@ function service.onShutdown() end
 return service
 ";
 
+/// Request target of the LAppS-protocol echo that runs inside of the I/O worker.
+pub const LAPPS_CO_LOCATED: &str = "/lapps";
+/// Request target of the LAppS-protocol echo that has a thread of its own.
+pub const LAPPS_DEDICATED: &str = "/lapps-dedicated";
+
+/// What a service of the LAppS protocol does at least: it looks at the method and builds a response.
+const LAPPS_SERVICE: &str = "\
+local service = {}
+
+local methods = {}
+
+function methods.echo(handler, params)
+  local response = nljson.decode('{\"cid\":0,\"status\":1,\"result\":[]}')
+  response.result = params
+  return ws:send(handler, response)
+end
+
+function service.onStart() end
+
+function service.onMessage(handler, msg_type, message)
+  return methods[message.method](handler, message.params)
+end
+
+function service.onDisconnect(handler) end
+
+function service.onShutdown() end
+
+return service
+";
+
 /// Writes the home into the directory `home`.
 ///
 /// # Errors
@@ -37,20 +67,30 @@ pub fn write(home: &Path) -> Result<(), Failure> {
     for name in ["echo", "echo_dedicated"] {
         put(&home.join("apps").join(name).join(format!("{name}.lua")), SERVICE)?;
     }
+    for name in ["lapps_echo", "lapps_dedicated"] {
+        put(&home.join("apps").join(name).join(format!("{name}.lua")), LAPPS_SERVICE)?;
+    }
     let conf = home.join("etc/conf");
     let ws = json!({ "listeners": 1, "ip": "127.0.0.1", "port": 0, "workers": { "workers": 1 } });
     put(&conf.join("ws.json"), &format!("{ws:#}\n"))?;
-    let service = |target: &str| {
-        json!({
+    let service = |target: &str, protocol: &str, dedicated: bool| {
+        let mut service = json!({
             "auto_start": true,
-            "protocol": "raw",
+            "protocol": protocol,
             "request_target": target,
             "max_inbound_message_size": 16_777_216,
-        })
+        });
+        if dedicated {
+            service["instances"] = json!(1);
+        }
+        service
     };
-    let mut dedicated = service(DEDICATED);
-    dedicated["instances"] = json!(1);
-    let lapps = json!({ "services": { "echo": service(CO_LOCATED), "echo_dedicated": dedicated } });
+    let lapps = json!({ "services": {
+        "echo": service(CO_LOCATED, "raw", false),
+        "echo_dedicated": service(DEDICATED, "raw", true),
+        "lapps_echo": service(LAPPS_CO_LOCATED, "LAppS", false),
+        "lapps_dedicated": service(LAPPS_DEDICATED, "LAppS", true),
+    } });
     put(&conf.join("lapps.json"), &format!("{lapps:#}\n"))
 }
 

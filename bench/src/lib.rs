@@ -8,6 +8,7 @@ pub mod connection;
 pub mod descriptors;
 mod drain;
 pub mod echo;
+pub mod envelope;
 pub mod failure;
 pub mod framer;
 pub mod home;

@@ -69,6 +69,9 @@ struct EchoArgs {
     /// Send binary messages (the default).
     #[arg(long)]
     binary: bool,
+    /// Send requests of the LAppS protocol, whose parameter is the payload, to a service that echoes the params.
+    #[arg(long, conflicts_with = "text")]
+    lapps: bool,
     /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
@@ -166,6 +169,7 @@ fn run_echo(args: &EchoArgs) -> Result<(), Failure> {
         payload: args.payload,
         depth: args.depth,
         opcode: if args.text { OpCode::Text } else { OpCode::Binary },
+        lapps: args.lapps,
         warm_up: args.warmup,
         duration: args.seconds,
         rate: args.rate,

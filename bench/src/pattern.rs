@@ -1,5 +1,6 @@
 //! What every message of a run says: different for each connection and each message, cheap to make and to check.
 
+use crate::envelope::Envelope;
 use crate::random::{Random, mix};
 
 /// Distinct places where a message's window into the pool can begin.
@@ -16,6 +17,7 @@ pub struct Pattern {
     len: usize,
     tag: usize,
     pool: Vec<u8>,
+    envelope: Envelope,
 }
 
 /// The two parts of one payload.
@@ -36,7 +38,23 @@ impl Pattern {
         if text {
             pool.iter_mut().for_each(|byte| *byte = b' ' + *byte % 95);
         }
-        Pattern { len, tag, pool }
+        Pattern { len, tag, pool, envelope: Envelope::default() }
+    }
+
+    /// The same payloads, with something around them in each message.
+    #[must_use]
+    pub fn within(self, envelope: Envelope) -> Pattern {
+        Pattern { envelope, ..self }
+    }
+
+    /// What stands around the payloads.
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// Bytes of one message as it is sent.
+    pub fn sent_len(&self) -> usize {
+        self.envelope.sent.len() + self.len
     }
 
     /// Bytes of one payload.
@@ -45,9 +63,15 @@ impl Pattern {
         self.len
     }
 
-    /// Appends the payload of `message` on `connection`.
+    /// Appends `message` of `connection` as it is sent.
     #[inline]
     pub fn append(&self, out: &mut Vec<u8>, connection: u32, message: u64) {
+        out.extend_from_slice(&self.envelope.sent);
+        self.append_payload(out, connection, message);
+    }
+
+    #[inline]
+    fn append_payload(&self, out: &mut Vec<u8>, connection: u32, message: u64) {
         let parts = self.parts(connection, message);
         out.extend_from_slice(&parts.tag[..parts.tag_len]);
         out.extend_from_slice(parts.window);
@@ -76,7 +100,7 @@ impl Pattern {
         bytes: &[u8],
     ) -> Option<(usize, u8, u8)> {
         let mut expected = Vec::with_capacity(self.len);
-        self.append(&mut expected, connection, message);
+        self.append_payload(&mut expected, connection, message);
         let pairs = expected.get(offset..).unwrap_or_default().iter().zip(bytes);
         pairs.enumerate().find(|(_, (a, b))| a != b).map(|(at, (a, b))| (offset + at, *a, *b))
     }

@@ -9,6 +9,8 @@ pub struct Figures {
     pub rate: f64,
     /// CPU nanoseconds of the server per message.
     pub cpu: f64,
+    /// The part of that in user space.
+    pub user: f64,
     /// Median latency in microseconds.
     pub p50: f64,
     /// 99th percentile in microseconds.
@@ -66,8 +68,8 @@ pub fn baseline<'a>(cases: &'a [Case], case: &Case, baseline: &str) -> Option<&'
 /// The cases as a Markdown table, with ratios to the server `baseline_name` at the same depth.
 pub fn markdown(cases: &[Case], baseline_name: &str) -> String {
     let mut text = format!(
-        "| server | depth | messages/s | CPU ns/message | min..max | to {baseline_name} | by pass | p50 us | p99 us |\n\
-         |---|--:|--:|--:|--:|--:|--:|--:|--:|\n"
+        "| server | depth | messages/s | CPU ns/message | min..max | user | to {baseline_name} | by pass | p50 us | p99 us |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
     );
     for case in cases {
         let cpu = case.values(|run| run.cpu);
@@ -77,11 +79,12 @@ pub fn markdown(cases: &[Case], baseline_name: &str) -> String {
             .map_or((f64::NAN, f64::NAN), |other| (case.ratio(other), case.ratio_by_pass(other)));
         let _ = writeln!(
             text,
-            "| {} | {} | {:.0} | {:.0} | {min:.0}..{max:.0} | {ratio:.3} | {by_pass:.3} | {:.0} | {:.0} |",
+            "| {} | {} | {:.0} | {:.0} | {min:.0}..{max:.0} | {:.0} | {ratio:.3} | {by_pass:.3} | {:.0} | {:.0} |",
             case.server,
             case.depth,
             case.median(|run| run.rate),
             case.median(|run| run.cpu),
+            case.median(|run| run.user),
             case.median(|run| run.p50),
             case.median(|run| run.p99),
         );
@@ -94,7 +97,8 @@ mod tests {
     use super::*;
 
     fn case(server: &'static str, depth: u32, cpu: &[f64]) -> Case {
-        let runs = cpu.iter().map(|cpu| Figures { rate: 1e9 / cpu, cpu: *cpu, p50: 1.0, p99: 2.0 });
+        let runs =
+            cpu.iter().map(|cpu| Figures { rate: 1e9 / cpu, cpu: *cpu, user: 0.0, p50: 1.0, p99: 2.0 });
         Case { server, depth, runs: runs.collect() }
     }
 
@@ -118,8 +122,8 @@ mod tests {
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines.len(), 6);
         assert!(lines[0].contains("| to bare | by pass |"));
-        assert_eq!(lines[4], "| other | 16 | 8333333 | 120 | 110..150 | 1.200 | 1.200 | 1 | 2 |");
-        assert!(lines[5].contains("| 1100..4400 | 1.100 | 1.100 |"), "{table}");
+        assert_eq!(lines[4], "| other | 16 | 8333333 | 120 | 110..150 | 0 | 1.200 | 1.200 | 1 | 2 |");
+        assert!(lines[5].contains("| 1100..4400 | 0 | 1.100 | 1.100 |"), "{table}");
         assert!(lines[2].contains("| 1.000 | 1.000 |"));
     }
 }

@@ -45,6 +45,9 @@ impl Verifier {
         if opcode != expected {
             return Err(self.mismatch(format!("opcode {opcode:?} instead of {expected:?}")));
         }
+        let Some(payload) = pattern.envelope().open(payload) else {
+            return Err(self.mismatch("not the response that belongs to the request".to_owned()));
+        };
         if payload.len() != pattern.len() {
             return Err(self.mismatch(format!("{} bytes instead of {}", payload.len(), pattern.len())));
         }

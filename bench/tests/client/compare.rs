@@ -46,12 +46,14 @@ fn servers_take_turns_and_the_record_holds_every_run() {
         "bare echo | 3 |",
         "lapps, co-located | 3 |",
         "lapps, dedicated | 1 |",
+        "LAppS protocol, co-located | 3 |",
+        "LAppS protocol, dedicated | 1 |",
         "stand-in 1.2.3",
     ] {
         assert!(table.contains(part), "{part:?} is not in\n{table}");
     }
     let raw: Value = serde_json::from_str(&fs::read_to_string(record.join("raw.json")).unwrap()).unwrap();
-    assert_eq!(raw["runs"].as_array().unwrap().len(), 2 * 2 * 3);
+    assert_eq!(raw["runs"].as_array().unwrap().len(), 2 * 2 * 5);
     let case = &raw["cases"][0];
     assert_eq!((case["server"].as_str(), case["median_of_ratios"].as_f64()), (Some("bare echo"), Some(1.0)));
     assert!(raw["machine"]["date"].as_str().unwrap().len() == 10);

@@ -21,7 +21,7 @@ use tungstenite::{Message, WebSocket};
 /// What a server does with the messages of each connection.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Behaviour {
-    /// Sends them back.
+    /// Sends them back; of a request of the LAppS protocol its params as the result.
     Echo,
     /// Sends a ping before each echo, and no echo before its pong.
     Ping,
@@ -101,6 +101,7 @@ pub(crate) fn plan(url: &str, trust: Option<Trust<'_>>) -> EchoPlan {
         payload: 300,
         depth: 3,
         opcode: OpCode::Binary,
+        lapps: false,
         warm_up: Duration::ZERO,
         duration: Duration::from_millis(100),
         rate: None,
@@ -147,12 +148,22 @@ fn converse(socket: impl Read + Write, behaviour: Behaviour) {
                 return;
             }
             (Behaviour::Drop(at), _) if at == number => return,
+            (Behaviour::Echo, Message::Binary(bytes)) if bytes.starts_with(b"\xa3\x65lapps") => {
+                socket.send(Message::binary(response(&bytes)))
+            }
             (_, message) => socket.send(message),
         };
         if sent.is_err() {
             return;
         }
     }
+}
+
+/// The response to a request of the LAppS protocol whose params are its last member.
+fn response(request: &[u8]) -> Vec<u8> {
+    let name = b"\x66params";
+    let at = request.windows(name.len()).position(|window| window == name).unwrap() + name.len();
+    [b"\xa3\x63cid\x00\x66result", &request[at..], b"\x66status\x01"].concat()
 }
 
 /// The next text or binary message.
