@@ -47,6 +47,8 @@ pub struct Config {
     pub services: Vec<Service>,
     /// How long the server waits for what.
     pub timeouts: Timeouts,
+    /// How much the queues of `mqr` hold.
+    pub queues: Queues,
     /// Whether this is the built-in demo, which shows a page at `GET /`.
     pub demo: bool,
 }
@@ -122,6 +124,15 @@ pub struct Directories {
     pub workdir: PathBuf,
     /// Archives that are put here are deployed.
     pub deploy: PathBuf,
+}
+
+/// How much the queues of the module `mqr` hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queues {
+    /// Messages in one queue, at least 1.
+    pub messages: usize,
+    /// Bytes in all queues together.
+    pub bytes: usize,
 }
 
 /// How long the server waits for what.

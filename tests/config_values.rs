@@ -56,6 +56,7 @@ fn the_defaults_of_the_server() {
     assert_eq!(config.timeouts.idle, Duration::from_secs(60));
     assert_eq!(config.timeouts.stalled, Duration::from_secs(30));
     assert_eq!(config.timeouts.closing, Duration::from_secs(2));
+    assert_eq!((config.queues.messages, config.queues.bytes), (65_536, 256 * MIB));
     assert_eq!(config.directories.home, home.path());
     assert_eq!(config.directories.applications, home.path().join("apps"));
     assert_eq!(config.directories.app_conf, home.path().join("etc"));
@@ -118,7 +119,7 @@ fn all_keys_of_the_server() {
   "tls": true, "tls_client_version": 3, "tls_server_version": 4,
   "tls_certificates": {{ "ca": "./ssl/ca.pem", "cert": "ssl/cert.pem", "key": "{}" }},
   "shutdown_grace_ms": 1, "handshake_timeout_ms": 2, "ping_interval_ms": 3, "idle_timeout_ms": 4, "stalled_writer_ms": 5,
-  "close_timeout_ms": 6
+  "close_timeout_ms": 6, "mqr_max_messages": 7, "mqr_max_bytes": 65536
 }}"#,
         key.display()
     );
@@ -145,6 +146,7 @@ fn all_keys_of_the_server() {
     let times = &config.timeouts;
     let times = [times.shutdown_grace, times.handshake, times.ping, times.idle, times.stalled, times.closing];
     assert_eq!(times.map(|time| time.as_millis()), [1, 2, 3, 4, 5, 6]);
+    assert_eq!((config.queues.messages, config.queues.bytes), (7, 64 * KIB));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use common::client::{Client, Got};
 use common::home::Home;
+use common::lua_blocks::{self, Block, RUNNER};
 use common::process::Lapps;
 
 const CHAPTER: &str = include_str!("../docs/fibers.md");
@@ -18,38 +19,6 @@ const README: &str = include_str!("../README.md");
 const SERVICES: &str = include_str!("../docs/services.md");
 const GATEWAY_JSON: &str = include_str!("../examples/gateway/etc/conf/lapps.json");
 const GATEWAY: &str = include_str!("../examples/gateway/apps/gateway/gateway.lua");
-
-/// Runs the text of a message as a handler of its own and answers with what it printed; what follows it in the handler's
-/// fiber is undone. `example.lua` is the name of the chunk.
-const RUNNER: &str = r"
-load_error = select(2, pcall(require('time').sleep, 0))
-local NAME = {}
-local function describe(...)
-    local words = {}
-    for n = 1, select('#', ...) do words[n] = tostring((select(n, ...))) end
-    return table.concat(words, '\t')
-end
-function NAME.onStart() end
-function NAME.onOpen(handler) end
-function NAME.onMessage(handler, opcode, text)
-    local lines = {}
-    local chunk, wrong = loadstring(text, '=example.lua')
-    if not chunk then return ws:send(handler, 1, 'does not compile: ' .. wrong) end
-    local function put(...) lines[#lines + 1] = describe(...) end
-    local function fails(f)
-        local ok, err = pcall(f)
-        put('! ' .. (ok and 'no error' or tostring(err):gsub('^example.lua:%d+: ', '', 1)))
-    end
-    local mine = { handler = handler, print = put, fails = fails }
-    setfenv(chunk, setmetatable(mine, { __index = _G }))
-    local ok, err = pcall(chunk)
-    if not ok then put('fails: ' .. tostring(err)) end
-    return ws:send(handler, 1, table.concat(lines, '\n'))
-end
-function NAME.onDisconnect(handler) end
-function NAME.onShutdown() end
-return NAME
-";
 
 /// For each function that the reference marks as waiting or as an interruption point: a call of it.
 const POINTS: &[(&str, &str)] = &[
@@ -97,53 +66,10 @@ local conn = ws.conn(handler)
 conn:closed() conn:spawn(function() end):detach() conn:send('sent')
 ";
 
-/// A fenced block of Lua.
-struct Block {
-    file: &'static str,
-    line: usize,
-    /// What stands behind `lua` at the fence.
-    kind: &'static str,
-    text: String,
-}
-
 /// All blocks of Lua of both documents.
 fn blocks() -> Vec<Block> {
-    let mut blocks = Vec::new();
-    for (file, text) in [("fibers.md", CHAPTER), ("fibers-reference.md", REFERENCE)] {
-        let mut open: Option<Block> = None;
-        for (line, content) in (1..).zip(text.lines()) {
-            match &mut open {
-                Some(_) if content == "```" => blocks.extend(open.take()),
-                Some(block) => block.text.extend([content, "\n"]),
-                None => {
-                    let kind = content.strip_prefix("```lua").map(str::trim);
-                    open = kind.map(|kind| Block { file, line, kind, text: String::new() });
-                }
-            }
-        }
-        assert!(open.is_none(), "{file}: a block without an end");
-    }
-    blocks
-}
-
-/// The lines that a block says it prints: `--> text` what `print` writes, `--! text` the error of its line.
-fn promised(text: &str) -> Vec<String> {
-    text.lines()
-        .filter_map(|line| match (line.split_once("--> "), line.split_once("--! ")) {
-            (Some((_, output)), _) => Some(output.to_string()),
-            (_, Some((_, error))) => Some(format!("! {error}")),
-            _ => None,
-        })
-        .collect()
-}
-
-/// The block with each line that promises an error as a call that catches it.
-fn catching(text: &str) -> String {
-    let caught = |line: &str| match line.split_once("--! ") {
-        Some((code, _)) => format!("fails(function() {} end)", code.trim()),
-        None => line.to_string(),
-    };
-    text.lines().map(caught).collect::<Vec<_>>().join("\n")
+    let both = [("docs/fibers.md", CHAPTER), ("docs/fibers-reference.md", REFERENCE)];
+    both.into_iter().flat_map(|(file, text)| lua_blocks::of(file, text)).collect()
 }
 
 #[test]
@@ -152,7 +78,7 @@ fn the_blocks_of_the_gateway_are_parts_of_the_example() {
     assert!(parts.len() >= 8, "the chapter builds the gateway up");
     assert!(CHAPTER.contains(GATEWAY_JSON), "the chapter shows its configuration");
     for part in parts {
-        assert!(GATEWAY.contains(&part.text), "docs/{}:{}: not in the example", part.file, part.line);
+        assert!(GATEWAY.contains(&part.text), "{}:{}: not in the example", part.file, part.line);
     }
 }
 
@@ -160,24 +86,7 @@ fn the_blocks_of_the_gateway_are_parts_of_the_example() {
 fn every_other_block_prints_what_it_says() {
     let home = Home::new().on_both("runner", RUNNER, json!({ "preload": ["time"] }));
     let server = Lapps::start(&home);
-    let (mut wrong, mut run) = (Vec::new(), 0);
-    for block in blocks().iter().filter(|block| block.kind.is_empty()) {
-        let promised = promised(&block.text).join("\n");
-        // What promises nothing is only compiled.
-        let code = match promised.is_empty() {
-            true => format!("local function block()\n{}\nend", block.text),
-            false => catching(&block.text),
-        };
-        for target in ["/runner", "/runner-dedicated"] {
-            let mut client = Client::open(&server, target);
-            client.text(&code);
-            let got = client.get();
-            if got != Got::Text(promised.clone()) {
-                wrong.push(format!("docs/{}:{} at {target}: {got:?}", block.file, block.line));
-            }
-        }
-        run += 1;
-    }
+    let (run, wrong) = lua_blocks::run(&server, &blocks());
     server.stop();
     assert!(run > 30, "{run} blocks were run");
     assert!(wrong.is_empty(), "{} blocks do not:\n{}", wrong.len(), wrong.join("\n"));

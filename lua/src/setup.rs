@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::bell::Bell;
+use crate::queue::Queues;
 
 /// What a service is made of.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,8 @@ pub struct Setup<'a> {
     /// How other threads tell the instance that something has come for one of its fibers. `None`: its host looks after it all
     /// the time, and needs not be woken.
     pub bell: Option<&'a Arc<Bell>>,
+    /// The queues that it shares with the other instances of its server. `None`: it has none in common with anybody.
+    pub queues: Option<&'a Arc<Queues>>,
 }
 
 impl<'a> Setup<'a> {
@@ -43,6 +46,7 @@ impl<'a> Setup<'a> {
             preload: &[],
             protocol: Protocol::Raw,
             bell: None,
+            queues: None,
         }
     }
 }

@@ -98,6 +98,10 @@ pub(super) const STALLED_WRITER_MS: Key =
     key("stalled_writer_ms", Integer { min: 1, max: DAY_MS }, Written("30000"));
 pub(super) const CLOSE_TIMEOUT_MS: Key =
     key("close_timeout_ms", Integer { min: 1, max: DAY_MS }, Written("2000"));
+pub(super) const MQR_MAX_MESSAGES: Key =
+    key("mqr_max_messages", Integer { min: 1, max: 1 << 24 }, Written("65536"));
+pub(super) const MQR_MAX_BYTES: Key =
+    key("mqr_max_bytes", Integer { min: 64 * KIB, max: 1024 * GIB }, Written("268435456"));
 
 /// The keys of `ws.json`.
 pub const WS: &[Key] = &[
@@ -118,6 +122,8 @@ pub const WS: &[Key] = &[
     IDLE_TIMEOUT_MS,
     STALLED_WRITER_MS,
     CLOSE_TIMEOUT_MS,
+    MQR_MAX_MESSAGES,
+    MQR_MAX_BYTES,
 ];
 
 pub(super) const WORKER_COUNT: Key =

@@ -64,6 +64,7 @@ fn assemble(server: Server, services: Services, mistakes: Vec<Mistake>) -> Resul
         directories: services.directories,
         services: services.services,
         timeouts: server.timeouts,
+        queues: server.queues,
         demo: false,
     })
 }

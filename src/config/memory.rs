@@ -68,6 +68,7 @@ impl Config {
             .unwrap_or(0);
         bound.add("messages that wait for a handler", connections, waiting);
         bound.add("output that waits", connections, outgoing);
+        bound.add("messages in queues (mqr)", 1, self.queues.bytes as u64);
         for service in started() {
             let name = &service.name;
             let instances = match service.placement {
@@ -154,6 +155,7 @@ mod tests {
                 ("messages that are not complete", 2000, 16 * MIB),
                 ("messages that wait for a handler", 2000, 16 * MIB + MIB / 4),
                 ("output that waits", 2000, 32 * MIB),
+                ("messages in queues (mqr)", 1, 256 * MIB),
                 ("echo: Lua", 2, 256 * MIB),
                 ("echo_dedicated: rings to its instances", 2, 20 * MIB),
                 ("echo_dedicated: rings from its instances", 2, 36 * MIB),

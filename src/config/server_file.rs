@@ -8,7 +8,7 @@ use super::acl::{Acl, Policy, parse_network};
 use super::keys::{self, Key};
 use super::places::absolute;
 use super::section::{Section, allowed};
-use super::{Listen, Timeouts, Tls, TlsVersion, Workers};
+use super::{Listen, Queues, Timeouts, Tls, TlsVersion, Workers};
 
 /// A worker's read buffer is not smaller than this: the original's default would cost a system call per message.
 const MIN_READ_BUFFER: usize = 64 * 1024;
@@ -21,6 +21,7 @@ pub(super) struct Server {
     pub(super) tls: Option<Tls>,
     pub(super) auto_save: bool,
     pub(super) timeouts: Timeouts,
+    pub(super) queues: Queues,
 }
 
 pub(super) fn read(file: &Section<'_>, home: &Path) -> Server {
@@ -35,6 +36,10 @@ pub(super) fn read(file: &Section<'_>, home: &Path) -> Server {
         tls: tls(file, home),
         auto_save: file.flag(&keys::AUTO_SAVE),
         timeouts: timeouts(file),
+        queues: Queues {
+            messages: file.integer(&keys::MQR_MAX_MESSAGES) as usize,
+            bytes: file.integer(&keys::MQR_MAX_BYTES) as usize,
+        },
     }
 }
 

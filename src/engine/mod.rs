@@ -66,6 +66,7 @@ fn setup<'s>(service: &'s Service, number: usize, settings: &'s Settings, bell: 
             config::Protocol::Lapps => Protocol::Lapps,
         },
         bell: Some(bell),
+        queues: Some(&settings.queues),
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lapps_lua::queue::{Bounds, Queues};
 use lapps_parser::decoder::Limits;
 use lapps_parser::http::HeadLimits;
 use rustls::ServerConfig;
@@ -23,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) max_poll_events: usize,
     pub(crate) max_poll_wait: Option<Duration>,
     pub(crate) timeouts: Timeouts,
+    /// The queues of all services.
+    pub(crate) queues: Arc<Queues>,
     /// The directory of the services' code.
     pub(crate) applications: PathBuf,
     /// The environment's `LUA_PATH`.
@@ -49,6 +52,7 @@ impl Settings {
             max_poll_events: config.workers.max_poll_events,
             max_poll_wait: config.workers.max_poll_wait,
             timeouts: Timeouts::new(&config.timeouts),
+            queues: Queues::new(Bounds { messages: config.queues.messages, bytes: config.queues.bytes }),
             applications: config.directories.applications.clone(),
             lua_path,
         }

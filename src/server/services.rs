@@ -15,7 +15,7 @@ use crate::engine::settings::Settings;
 use crate::engine::standalone;
 
 /// Modules of "preload" that are part of this version.
-const MODULES: [&str; 1] = ["time"];
+const MODULES: [&str; 4] = ["mqr", "murmur", "nap", "time"];
 
 /// How often is said whose start still waits.
 const REMINDER: Duration = Duration::from_secs(10);

@@ -7,6 +7,7 @@ pub mod browser;
 pub mod cbor;
 pub mod client;
 pub mod home;
+pub mod lua_blocks;
 pub mod proc;
 pub mod process;
 pub mod stream;

@@ -163,11 +163,11 @@ fn sleeping_fibers_cost_no_time_on_any_thread() {
 fn a_standalone_service_may_preload_time_and_other_modules_are_refused_by_name() {
     let code =
         "local clock = {} function clock.init() time.sleep(0) end function clock.run() end return clock";
-    for (module, runs) in [("time", true), ("mqr", false)] {
+    for (module, runs) in [("time", true), ("cws", false)] {
         let keys = json!({ "standalone": true, "preload": [module] });
         let server = Lapps::start(&Home::new().service("clock", code, keys));
         assert_eq!(state(&server).ends_with(": running"), runs, "{}", server.banner);
         let log = server.stop();
-        assert_eq!(log.contains("the module 'mqr' of \"preload\" is not part of version"), !runs, "{log}");
+        assert_eq!(log.contains("the module 'cws' of \"preload\" is not part of version"), !runs, "{log}");
     }
 }

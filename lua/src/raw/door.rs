@@ -1,6 +1,7 @@
 //! The door: the one place through which Lua's side and ours see each other.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::ffi::c_void;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,9 +12,11 @@ use mlua::ffi;
 use mlua::{Function, LightUserData, Lua, Table};
 
 use super::Returned;
+use super::queues::Hand;
 use super::{bcast, functions};
 use crate::bell::Bell;
 use crate::port::{ConnId, Port};
+use crate::queue::{Bounds, Queues, Wait};
 use crate::setup::Setup;
 
 /// The place where Lua's side finds what it may reach of the world: a [`Port`] while it is called, else nothing.
@@ -44,6 +47,12 @@ pub(super) struct Doorway {
     pub(super) bell: Arc<Bell>,
     /// Fibers that wait for what is sure to come from another thread.
     pub(super) owed: usize,
+    /// The queues of the server.
+    pub(super) queues: Arc<Queues>,
+    /// Who stands in line there, by ticket.
+    pub(super) waits: HashMap<u64, Wait>,
+    /// What is on its way from a queue to Lua.
+    pub(super) hand: Hand,
 }
 
 /// What a handler is called with.
@@ -115,6 +124,9 @@ impl Door {
             closed: Vec::new(),
             bell: setup.bell.cloned().unwrap_or_else(|| Bell::new(|| {})),
             owed: 0,
+            queues: setup.queues.cloned().unwrap_or_else(|| Queues::new(Bounds::default())),
+            waits: HashMap::new(),
+            hand: Hand::default(),
         };
         Door(NonNull::from(Box::leak(Box::new(doorway))))
     }
@@ -175,7 +187,11 @@ impl Door {
     }
 
     /// A table of functions that find this door in their first upvalue.
-    fn functions(&self, lua: &Lua, functions: &[(&str, ffi::lua_CFunction)]) -> mlua::Result<Table> {
+    pub(super) fn functions(
+        &self,
+        lua: &Lua,
+        functions: &[(&str, ffi::lua_CFunction)],
+    ) -> mlua::Result<Table> {
         let table = lua.create_table()?;
         for (name, function) in functions {
             table.set(*name, self.function(lua, *function)?)?;

@@ -13,6 +13,8 @@ mod bcast;
 mod door;
 mod functions;
 mod instance;
+mod murmur;
+mod queues;
 
 pub(crate) use door::{Args, Door, Handler, Note};
 pub(crate) use instance::{Called, Instance};

@@ -21,6 +21,10 @@ return {
       t.equal(rawget(_G, name), nil, name)
     end
     t.equal(type(require "sleep_for"), "function")
+    for _, name in ipairs { "mqr", "murmur", "nap" } do
+      t.equal(require(name), require(name))
+      t.equal(rawget(_G, name), nil, name)
+    end
     local time = require "time"
     for _, name in ipairs { "now", "monotonic", "sleep", "sleep_for", "after", "every" } do
       t.equal(type(time[name]), "function", name)

@@ -1,0 +1,6 @@
+//! Modules that reach beyond their instance, in whole servers.
+
+mod common;
+
+#[path = "modules/mqr.rs"]
+mod mqr;
