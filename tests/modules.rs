@@ -4,3 +4,5 @@ mod common;
 
 #[path = "modules/mqr.rs"]
 mod mqr;
+#[path = "modules/pam.rs"]
+mod pam;

@@ -2,6 +2,7 @@
 
 pub mod bell;
 pub mod error;
+pub mod login;
 pub mod port;
 pub mod queue;
 pub mod reactive;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::bell::Bell;
+use crate::login::Logins;
 use crate::queue::Queues;
 
 /// What a service is made of.
@@ -30,6 +31,8 @@ pub struct Setup<'a> {
     pub bell: Option<&'a Arc<Bell>>,
     /// The queues that it shares with the other instances of its server. `None`: it has none in common with anybody.
     pub queues: Option<&'a Arc<Queues>>,
+    /// Who checks passwords for it. `None`: nobody.
+    pub logins: Option<&'a Arc<dyn Logins>>,
 }
 
 impl<'a> Setup<'a> {
@@ -47,6 +50,7 @@ impl<'a> Setup<'a> {
             protocol: Protocol::Raw,
             bell: None,
             queues: None,
+            logins: None,
         }
     }
 }

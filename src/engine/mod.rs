@@ -4,6 +4,7 @@ pub(crate) mod balancer;
 pub(crate) mod channels;
 pub(crate) mod dedicated;
 pub(crate) mod frames;
+mod helper;
 mod instance;
 pub(crate) mod life;
 mod link;
@@ -67,6 +68,7 @@ fn setup<'s>(service: &'s Service, number: usize, settings: &'s Settings, bell: 
         },
         bell: Some(bell),
         queues: Some(&settings.queues),
+        logins: Some(&settings.logins),
     }
 }
 

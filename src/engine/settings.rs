@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lapps_lua::login::Logins;
 use lapps_lua::queue::{Bounds, Queues};
 use lapps_parser::decoder::Limits;
 use lapps_parser::http::HeadLimits;
 use rustls::ServerConfig;
 
+use super::helper::Helper;
 use super::life::Life;
 use super::wheel::TICK_MS;
 use crate::config::{self, Config};
@@ -26,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) timeouts: Timeouts,
     /// The queues of all services.
     pub(crate) queues: Arc<Queues>,
+    /// Who checks passwords for them.
+    pub(crate) logins: Arc<dyn Logins>,
     /// The directory of the services' code.
     pub(crate) applications: PathBuf,
     /// The environment's `LUA_PATH`.
@@ -52,6 +56,7 @@ impl Settings {
             max_poll_events: config.workers.max_poll_events,
             max_poll_wait: config.workers.max_poll_wait,
             timeouts: Timeouts::new(&config.timeouts),
+            logins: Arc::new(Helper::default()),
             queues: Queues::new(Bounds { messages: config.queues.messages, bytes: config.queues.bytes }),
             applications: config.directories.applications.clone(),
             lua_path,

@@ -15,7 +15,7 @@ use crate::engine::settings::Settings;
 use crate::engine::standalone;
 
 /// Modules of "preload" that are part of this version.
-const MODULES: [&str; 4] = ["mqr", "murmur", "nap", "time"];
+const MODULES: [&str; 5] = ["mqr", "murmur", "nap", "pam_auth", "time"];
 
 /// How often is said whose start still waits.
 const REMINDER: Duration = Duration::from_secs(10);

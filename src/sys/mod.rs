@@ -4,4 +4,5 @@ pub(crate) mod affinity;
 pub(crate) mod cpu;
 pub(crate) mod environment;
 pub(crate) mod files;
+pub(crate) mod pam;
 pub(crate) mod socket;

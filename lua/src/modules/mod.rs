@@ -12,5 +12,6 @@ use crate::raw::Door;
 pub(crate) fn install(lua: &Lua, door: &Door, core: &Table) -> mlua::Result<()> {
     fiber::chunk(lua, "nap", include_str!("nap.lua"))?.call::<()>(core)?;
     fiber::chunk(lua, "murmur", include_str!("murmur.lua"))?.call::<()>((core, door.murmur(lua)?))?;
-    fiber::chunk(lua, "mqr", include_str!("mqr.lua"))?.call::<()>((core, door.mqr(lua)?))
+    fiber::chunk(lua, "mqr", include_str!("mqr.lua"))?.call::<()>((core, door.mqr(lua)?))?;
+    fiber::chunk(lua, "pam_auth", include_str!("pam_auth.lua"))?.call::<()>((core, door.logins(lua)?))
 }

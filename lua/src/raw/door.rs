@@ -15,6 +15,7 @@ use super::Returned;
 use super::queues::Hand;
 use super::{bcast, functions};
 use crate::bell::Bell;
+use crate::login::{Asked, Logins};
 use crate::port::{ConnId, Port};
 use crate::queue::{Bounds, Queues, Wait};
 use crate::setup::Setup;
@@ -53,6 +54,9 @@ pub(super) struct Doorway {
     pub(super) waits: HashMap<u64, Wait>,
     /// What is on its way from a queue to Lua.
     pub(super) hand: Hand,
+    /// Who checks passwords, and what is not answered yet.
+    pub(super) logins: Option<Arc<dyn Logins>>,
+    pub(super) asked: Asked,
 }
 
 /// What a handler is called with.
@@ -127,6 +131,8 @@ impl Door {
             queues: setup.queues.cloned().unwrap_or_else(|| Queues::new(Bounds::default())),
             waits: HashMap::new(),
             hand: Hand::default(),
+            logins: setup.logins.cloned(),
+            asked: Asked::default(),
         };
         Door(NonNull::from(Box::leak(Box::new(doorway))))
     }

@@ -13,6 +13,7 @@ mod bcast;
 mod door;
 mod functions;
 mod instance;
+mod logins;
 mod murmur;
 mod queues;
 

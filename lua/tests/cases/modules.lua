@@ -21,7 +21,7 @@ return {
       t.equal(rawget(_G, name), nil, name)
     end
     t.equal(type(require "sleep_for"), "function")
-    for _, name in ipairs { "mqr", "murmur", "nap" } do
+    for _, name in ipairs { "mqr", "murmur", "nap", "pam_auth" } do
       t.equal(require(name), require(name))
       t.equal(rawget(_G, name), nil, name)
     end

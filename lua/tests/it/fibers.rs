@@ -37,7 +37,7 @@ macro_rules! cases {
 }
 
 cases! {
-    barrier boundary channel condition_variable coroutines detach future interruption join misuse modules mqr murmur mutex nap order
+    barrier boundary channel condition_variable coroutines detach future interruption join misuse modules mqr murmur mutex nap order pam_auth
     hostile points protected recursive_mutex scope select semaphore tangles this_fiber time timers with_timeout
 }
 

@@ -459,6 +459,7 @@ mod tests {
             max_poll_events: 8,
             max_poll_wait: None,
             timeouts: Timeouts { handshake, ping: 1, idle: 2, stalled: 1, closing: 1 },
+            logins: Arc::new(crate::engine::helper::Helper::default()),
             queues: lapps_lua::queue::Queues::new(lapps_lua::queue::Bounds::default()),
             applications: "".into(),
             lua_path: None,
