@@ -15,6 +15,7 @@ mod modules;
 mod murmur;
 mod pace;
 mod raw;
+mod value;
 mod vm;
 mod waiting;
 
@@ -25,3 +26,4 @@ pub use queue::{Bounds, Queues};
 pub use reactive::{Outcome, Progress, Reactive, Verdict, luajit_version};
 pub use setup::{Concurrency, Protocol, Setup, Source};
 pub use standalone::Standalone;
+pub use value::Shared;

@@ -65,6 +65,7 @@ pub(crate) fn error(setup: &Setup<'_>, message: String) -> LoadError {
 /// Loads our library and sets the globals.
 fn furnish(lua: &Lua, door: &Door, setup: &Setup<'_>, contract: Contract) -> mlua::Result<Table> {
     let core = fiber::install(lua, door)?;
+    modules::nljson::install(lua, door, &core, setup.memory_limit)?;
     modules::install(lua, door, &core)?;
     let globals = lua.globals();
     if contract == Contract::Reactive {

@@ -11,7 +11,7 @@ use core::fmt;
 
 pub use encode::{EncodeError, encode, encode_pretty};
 
-use crate::value::{Limits, Tree};
+use crate::value::{Excess, Limits, Tree};
 
 /// Why a text is refused, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,6 +22,8 @@ pub struct DecodeError {
     pub column: usize,
     /// What is wrong.
     pub message: String,
+    /// The limit that was exceeded, if that is what is wrong.
+    pub excess: Option<Excess>,
 }
 
 /// Reads one value, which is all of `bytes` but for white space and a byte order mark.
@@ -34,8 +36,8 @@ pub fn decode(bytes: &[u8], limits: Limits) -> Result<Tree, DecodeError> {
 
 impl DecodeError {
     /// A mistake that has no place.
-    fn nowhere(message: impl fmt::Display) -> DecodeError {
-        DecodeError { line: 0, column: 0, message: message.to_string() }
+    fn nowhere(message: impl fmt::Display, excess: Option<Excess>) -> DecodeError {
+        DecodeError { line: 0, column: 0, message: message.to_string(), excess }
     }
 }
 

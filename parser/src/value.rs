@@ -26,7 +26,8 @@ pub struct NodeId(u32);
 
 /// One value of a tree, as it is read from and given to it.
 ///
-/// A node that is given to a tree must be one of its own, made by it, and not be part of anything yet.
+/// A node that is given to a tree must be one of its own, made by it, and not be part of anything yet. If it is neither
+/// array nor object, it gives its value and is gone.
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
     /// No value.
@@ -100,9 +101,15 @@ impl Tree {
     /// A tree that is null.
     #[must_use]
     pub fn new() -> Tree {
-        let mut tree = Tree::of_source(Arc::default());
+        let mut tree = Tree::empty();
         tree.root = tree.add(Node::Single(Slot::Null));
         tree
+    }
+
+    /// A tree that has no node yet: the first that is made is its root, until another is set.
+    #[must_use]
+    pub fn empty() -> Tree {
+        Tree::of_source(Arc::default())
     }
 
     /// The node at which the document begins.
@@ -163,6 +170,24 @@ impl Tree {
         }
     }
 
+    /// Bytes by which the tree grows when a container gets one more member, beside that itself.
+    #[must_use]
+    pub fn growth(&self, node: NodeId) -> usize {
+        let (len, capacity, size) = match &self.nodes[node.0 as usize] {
+            Node::Array(items) => (items.len(), items.capacity(), size_of::<Slot>()),
+            Node::Object(entries) => (entries.len(), entries.capacity(), size_of::<Entry>()),
+            Node::Single(_) | Node::Free(_) => (0, 0, 0),
+        };
+        if len == capacity { capacity * size } else { 0 }
+    }
+
+    /// The member of an object that is number `index` in the order of the keys' bytes, from 0.
+    #[must_use]
+    pub fn entry(&self, node: NodeId, index: usize) -> Option<(&[u8], Value<'_>)> {
+        let Node::Object(entries) = &self.nodes[node.0 as usize] else { return None };
+        entries.get(index).map(|(key, slot)| (key.bytes(&self.source), self.look(slot)))
+    }
+
     /// The members of an array, in order; none if it is no array.
     pub fn items(&self, node: NodeId) -> impl ExactSizeIterator<Item = Value<'_>> {
         let items: &[Slot] = match &self.nodes[node.0 as usize] {
@@ -204,7 +229,7 @@ impl Tree {
         self.add(Node::Object(entries))
     }
 
-    /// Makes a node for a root that is no container. The node of a container is that container's.
+    /// Makes a node of any value, for a root. That of a container is the container's.
     pub fn new_single(&mut self, value: Value<'_>) -> NodeId {
         match self.keep(value) {
             Slot::Node(node) => node,
@@ -243,6 +268,11 @@ impl Tree {
 
     /// Takes an object in, whose keys may come in any order; of those that are equal the last wins.
     pub(crate) fn add_object(&mut self, mut entries: Vec<Entry>) -> NodeId {
+        self.in_order(&mut entries);
+        self.add(Node::Object(entries))
+    }
+
+    fn in_order(&mut self, entries: &mut Vec<Entry>) {
         let source = &self.source;
         let is_sorted = entries.windows(2).all(|pair| pair[0].0.bytes(source) < pair[1].0.bytes(source));
         if !is_sorted {
@@ -264,7 +294,6 @@ impl Tree {
                 }
             }
         }
-        self.add(Node::Object(entries))
     }
 
     /// A text of its own.
@@ -285,8 +314,18 @@ impl Tree {
             Value::UInt(value) => i64::try_from(value).map_or(Slot::UInt(value), Slot::Int),
             Value::Float(value) => Slot::Float(value),
             Value::Text(bytes) => Slot::Text(self.own(bytes)),
-            Value::Array(node) | Value::Object(node) => Slot::Node(node),
+            Value::Array(node) | Value::Object(node) => self.put(node),
         }
+    }
+
+    /// A node as a container keeps it. One that is no container is given back, and only its value is kept.
+    fn put(&mut self, node: NodeId) -> Slot {
+        let place = &mut self.nodes[node.0 as usize];
+        let Node::Single(slot) = place else { return Slot::Node(node) };
+        let slot = mem::replace(slot, Slot::Null);
+        *place = Node::Free(self.free);
+        self.free = node.0;
+        slot
     }
 
     /// Drops what a slot owns; returns the container that it was.

@@ -6,6 +6,7 @@ use std::ffi::c_void;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use mlua::ffi;
@@ -19,6 +20,7 @@ use crate::login::{Asked, Logins};
 use crate::port::{ConnId, Port};
 use crate::queue::{Bounds, Queues, Wait};
 use crate::setup::Setup;
+use crate::value::Account;
 
 /// The place where Lua's side finds what it may reach of the world: a [`Port`] while it is called, else nothing.
 ///
@@ -57,6 +59,8 @@ pub(super) struct Doorway {
     /// Who checks passwords, and what is not answered yet.
     pub(super) logins: Option<Arc<dyn Logins>>,
     pub(super) asked: Asked,
+    /// What the values of the module `nljson` take.
+    pub(super) account: Rc<Account>,
 }
 
 /// What a handler is called with.
@@ -133,6 +137,7 @@ impl Door {
             hand: Hand::default(),
             logins: setup.logins.cloned(),
             asked: Asked::default(),
+            account: Rc::new(Account::new()),
         };
         Door(NonNull::from(Box::leak(Box::new(doorway))))
     }

@@ -231,7 +231,7 @@ impl Instance {
             Err(match (panic, status) {
                 (Some(message), _) => FailureKind::Panicked { message },
                 (None, ffi::LUA_ERRMEM) => FailureKind::Memory { limit: self.memory_limit },
-                (None, _) => FailureKind::Raised { message, traceback },
+                (None, _) => FailureKind::raised(message, traceback, self.memory_limit),
             })
         }
     }
@@ -524,6 +524,7 @@ impl Instance {
         // outside of a finalizer. No Lua code is running.
         unsafe {
             self.unpaced = 0;
+            self.doorway().account.take_back(0);
             let mut used = ffi::lua_gc(self.state, ffi::LUA_GCCOUNT, 0);
             // From three quarters of the limit on whoever comes next is not to pay for what was before; not again and again
             // where all that is alive.

@@ -15,6 +15,7 @@ mod functions;
 mod instance;
 mod logins;
 mod murmur;
+pub(crate) mod nljson;
 mod queues;
 
 pub(crate) use door::{Args, Door, Handler, Note};

@@ -37,8 +37,9 @@ macro_rules! cases {
 }
 
 cases! {
-    barrier boundary channel condition_variable coroutines detach future interruption join misuse modules mqr murmur mutex nap order pam_auth
-    hostile points protected recursive_mutex scope select semaphore tangles this_fiber time timers with_timeout
+    barrier boundary channel condition_variable coroutines detach future interruption join misuse modules mqr murmur mutex nap
+    nljson nljson_misuse nljson_walk order pam_auth hostile points protected recursive_mutex scope select semaphore tangles
+    this_fiber time timers with_timeout
 }
 
 #[test]

@@ -178,3 +178,28 @@ fn cleanup_handlers_that_use_up_the_memory_cost_their_event_only() {
     let _ = stage.text(A, "fine");
     assert_eq!(stage.take_sent(), ["fine"]);
 }
+
+#[test]
+fn values_count_and_an_event_that_holds_too_many_fails() {
+    let mut demo = load(
+        "local big = nljson.encode { ('some text'):rep(100000) }
+         demo.onMessage = function(h, op, msg)
+            if msg == 'greedy' then
+                local kept = {}
+                for i = 1, 1000 do kept[i] = nljson.decode(big) end
+            end
+            for i = 1, 100 do local passing = nljson.decode(big) end
+            return ws:send(h, op, msg)
+         end",
+        16 * MIB,
+        false,
+    )
+    .start_quietly();
+    let mut world = World::new();
+    for _ in 0..3 {
+        let failure = failed(demo.text(&mut world, ONE, "greedy"));
+        assert_eq!(*failure.kind(), FailureKind::Memory { limit: 16 * MIB }, "{failure}");
+        kept(demo.text(&mut world, ONE, "modest"));
+        assert_eq!(world.take_sent(), ["modest"]);
+    }
+}

@@ -7,17 +7,18 @@ use core::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::DecodeError;
-use crate::value::{Builder, Entry, Limits, Slot, Text, Tree};
+use crate::value::{Builder, Entry, Excess, Limits, Slot, Text, Tree};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 pub(super) fn decode(bytes: &[u8], limits: Limits) -> Result<Tree, DecodeError> {
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     if bytes.len() > Builder::LONGEST {
-        return Err(DecodeError::nowhere("the input is longer than 4 GiB"));
+        return Err(DecodeError::nowhere("the input is longer than 4 GiB", None));
     }
     let text = simdutf8::compat::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
-    let mut builder = Builder::new(bytes, limits).map_err(DecodeError::nowhere)?;
+    let mut builder =
+        Builder::new(bytes, limits).map_err(|excess| DecodeError::nowhere(excess, Some(excess)))?;
     let mut source = serde_json::Deserializer::from_str(text);
     // The seed counts the levels, as `limits` has them.
     source.disable_recursion_limit();
@@ -25,7 +26,7 @@ pub(super) fn decode(bytes: &[u8], limits: Limits) -> Result<Tree, DecodeError> 
     let root = seed.deserialize(&mut source).and_then(|root| source.end().map(|()| root));
     match root {
         Ok(root) => Ok(builder.finish(root)),
-        Err(error) => Err(translated(&error)),
+        Err(error) => Err(translated(&error, builder.excess())),
     }
 }
 
@@ -36,16 +37,17 @@ fn not_utf8(bytes: &[u8], at: usize) -> DecodeError {
         line: 1 + memchr::memchr_iter(b'\n', before).count(),
         column: at - line_start + 1,
         message: String::from("a byte that is not UTF-8"),
+        excess: None,
     }
 }
 
-fn translated(error: &serde_json::Error) -> DecodeError {
+fn translated(error: &serde_json::Error, excess: Option<Excess>) -> DecodeError {
     let (line, column) = (error.line(), error.column());
     let mut message = error.to_string();
     if let Some(end) = message.rfind(" at line ").filter(|_| line > 0) {
         message.truncate(end);
     }
-    DecodeError { line, column, message }
+    DecodeError { line, column, message, excess }
 }
 
 /// Takes one value.

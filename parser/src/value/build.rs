@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use super::{Entry, Excess, Limits, Node, NodeId, Slot, Text, Tree};
 
@@ -11,6 +12,8 @@ pub(crate) struct Builder {
     limits: Limits,
     /// Bytes of containers that are not in the tree yet.
     pending: usize,
+    /// The limit that was exceeded.
+    excess: Cell<Option<Excess>>,
 }
 
 impl Builder {
@@ -20,14 +23,14 @@ impl Builder {
     /// For a document of at most [`Builder::LONGEST`] bytes.
     pub(crate) fn new(document: &[u8], limits: Limits) -> Result<Builder, Excess> {
         let tree = Tree::of_source(Arc::default());
-        let builder = Builder { tree, limits, pending: 0 };
+        let builder = Builder { tree, limits, pending: 0, excess: Cell::new(None) };
         builder.has_room(document.len())?;
         Ok(Builder { tree: Tree::of_source(document.into()), ..builder })
     }
 
     /// Fewer levels by one.
     pub(crate) fn descend(&self, levels: usize) -> Result<usize, Excess> {
-        levels.checked_sub(1).ok_or(Excess::Depth(self.limits.depth))
+        levels.checked_sub(1).ok_or_else(|| self.exceeded(Excess::Depth(self.limits.depth)))
     }
 
     /// Makes room for one more member. The last one is number `expected`, as far as anybody has said.
@@ -68,6 +71,11 @@ impl Builder {
         self.taken(node)
     }
 
+    /// The limit that has made it fail, if one has.
+    pub(crate) fn excess(&self) -> Option<Excess> {
+        self.excess.get()
+    }
+
     pub(crate) fn finish(mut self, root: Slot) -> Tree {
         let root = match root {
             Slot::Node(node) => node,
@@ -85,7 +93,13 @@ impl Builder {
     #[inline]
     fn has_room(&self, bytes: usize) -> Result<(), Excess> {
         let is_fine = (self.tree.bytes() + self.pending).saturating_add(bytes) <= self.limits.bytes;
-        if is_fine { Ok(()) } else { Err(Excess::Bytes(self.limits.bytes)) }
+        if is_fine { Ok(()) } else { Err(self.exceeded(Excess::Bytes(self.limits.bytes))) }
+    }
+
+    #[cold]
+    fn exceeded(&self, excess: Excess) -> Excess {
+        self.excess.set(Some(excess));
+        excess
     }
 }
 

@@ -75,6 +75,30 @@ impl Tree {
         self.set_at(node, self.len(node), value).map(|_| ())
     }
 
+    /// Adds a member to an object, wherever its key belongs and whether it is there or not. Many are added so; until
+    /// [`Tree::sort`] the object is not to be used in any other way, but to be freed.
+    ///
+    /// # Errors
+    /// The node is no object.
+    pub fn add_unsorted(&mut self, node: NodeId, key: &[u8], value: Value<'_>) -> Result<(), WrongKind> {
+        let Node::Object(_) = &self.nodes[node.0 as usize] else { return Err(WrongKind) };
+        let entry = (self.own(key), self.keep(value));
+        let Node::Object(entries) = &mut self.nodes[node.0 as usize] else { return Err(WrongKind) };
+        let before = entries.capacity();
+        entries.push(entry);
+        self.heap += (entries.capacity() - before) * size_of::<Entry>();
+        Ok(())
+    }
+
+    /// Brings the members of an object in order after [`Tree::add_unsorted`]. Of those with equal keys the last wins.
+    pub fn sort(&mut self, node: NodeId) {
+        if let Node::Object(entries) = &mut self.nodes[node.0 as usize] {
+            let mut entries = mem::take(entries);
+            self.in_order(&mut entries);
+            self.nodes[node.0 as usize] = Node::Object(entries);
+        }
+    }
+
     /// Takes out the member that has this key. `None`: there is none. The container that it was is part of nothing from
     /// now on, and the caller's to [`Tree::free`].
     pub fn erase_key(&mut self, node: NodeId, key: &[u8]) -> Option<Option<NodeId>> {
