@@ -13,7 +13,7 @@ use mlua::ffi;
 use mlua::{Function, LightUserData, Lua, Table};
 
 use super::Returned;
-use super::queues::Hand;
+use super::queues::Hands;
 use super::{bcast, functions};
 use crate::bell::Bell;
 use crate::login::{Asked, Logins};
@@ -54,8 +54,8 @@ pub(super) struct Doorway {
     pub(super) queues: Arc<Queues>,
     /// Who stands in line there, by ticket.
     pub(super) waits: HashMap<u64, Wait>,
-    /// What is on its way from a queue to Lua.
-    pub(super) hand: Hand,
+    /// What is on its way from queues to Lua.
+    pub(super) hands: Hands,
     /// Who checks passwords, and what is not answered yet.
     pub(super) logins: Option<Arc<dyn Logins>>,
     pub(super) asked: Asked,
@@ -134,7 +134,7 @@ impl Door {
             owed: 0,
             queues: setup.queues.cloned().unwrap_or_else(|| Queues::new(Bounds::default())),
             waits: HashMap::new(),
-            hand: Hand::default(),
+            hands: Hands::default(),
             logins: setup.logins.cloned(),
             asked: Asked::default(),
             account: Rc::new(Account::new()),

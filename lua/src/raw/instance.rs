@@ -313,7 +313,7 @@ impl Instance {
 
     /// Lets timers fire and fibers run.
     pub(crate) fn turn(&mut self, port: &mut dyn Port) {
-        self.doorway().hand.clear();
+        self.doorway().hands.clear();
         self.answer_bell();
         self.doorway().stirred = false;
         self.pace_collector();

@@ -1,8 +1,9 @@
 //! `mqr` behind the check of types: queues as Lua objects, and values on their way into and out of them.
 //!
-//! What has left a queue and is not in Lua yet lies in the door's *hand*: making a Lua value of it may raise, and then it is
-//! put back where it came from.
+//! What has left a queue and is not in Lua yet lies in the door's *hands*: making a Lua value of it may raise, and then it is
+//! put back where it came from. It may also run finalizers, which may receive something themselves meanwhile.
 
+use std::collections::LinkedList;
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
 use std::sync::Arc;
@@ -28,23 +29,29 @@ const FUNCTIONS: &[(&str, ffi::lua_CFunction)] = &[
 /// The name in the registry under which the metatable of queues is found.
 const CLASS: &CStr = c"lapps.mqr";
 
-/// A value that has left its queue.
+/// Values that have left their queues: the last is the innermost. They do not move in there.
 #[derive(Default)]
-pub(super) struct Hand(Option<(Arc<Queue>, Message)>);
+pub(super) struct Hands(LinkedList<(Arc<Queue>, Message)>);
 
 /// What a queue is in Lua; `None` after its finalizer.
 type Handle = Option<Arc<Queue>>;
 
-impl Hand {
-    /// Puts back what could not be used.
+impl Hands {
+    /// Puts back all that could not be used. Not to be called while Lua runs.
     pub(super) fn clear(&mut self) {
-        if let Some((queue, message)) = self.0.take() {
+        self.shorten(0);
+    }
+
+    fn shorten(&mut self, len: usize) {
+        while self.0.len() > len
+            && let Some((queue, message)) = self.0.pop_back()
+        {
             queue.give_back(message);
         }
     }
 }
 
-impl Drop for Hand {
+impl Drop for Hands {
     fn drop(&mut self) {
         self.clear();
     }
@@ -137,10 +144,10 @@ unsafe extern "C-unwind" fn take(state: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this with the door as upvalue and a queue.
     unsafe {
         let Some(queue) = queue(state, 1) else { return 0 };
-        let hand = &mut doorway(state).hand;
-        hand.clear();
-        hand.0 = queue.take().map(|message| (Arc::clone(queue), message));
-        give(state)
+        match queue.take() {
+            Some(message) => give(state, Arc::clone(queue), message),
+            None => 0,
+        }
     }
 }
 
@@ -166,9 +173,10 @@ unsafe extern "C-unwind" fn settle(state: *mut lua_State) -> c_int {
     unsafe {
         let doorway = doorway(state);
         let wait = doorway.waits.remove(&(ffi::lua_tonumber(state, 1) as u64));
-        doorway.hand.clear();
-        doorway.hand.0 = wait.and_then(|wait| wait.settle());
-        give(state)
+        match wait.and_then(|wait| wait.settle()) {
+            Some((queue, message)) => give(state, queue, message),
+            None => 0,
+        }
     }
 }
 
@@ -179,22 +187,29 @@ unsafe extern "C-unwind" fn withdraw(state: *mut lua_State) -> c_int {
     0
 }
 
-/// Pushes what is in the hand.
+/// Pushes a value that has left its queue.
 ///
 /// # Safety
-/// Called with the door as upvalue by a function that returns what this does. Whoever calls owns nothing.
-unsafe fn give(state: *mut lua_State) -> c_int {
-    // SAFETY: as promised. What may raise borrows from the hand, which keeps what it has then.
+/// Called with the door as upvalue by a function that returns what this does, and owns nothing else.
+unsafe fn give(state: *mut lua_State, queue: Arc<Queue>, message: Message) -> c_int {
+    // SAFETY: as promised. Where it may raise, or run others who come through here, the door has the value, which does not
+    // move there; nothing is borrowed from the door itself.
     unsafe {
-        let Some((_, message)) = &doorway(state).hand.0 else { return 0 };
+        let hands = &raw mut doorway(state).hands;
+        (*hands).0.push_back((queue, message));
+        let depth = (*hands).0.len();
+        let Some((_, message)) = (*hands).0.back_mut() else { return 0 };
         match &message.parcel {
             Parcel::Boolean(value) => ffi::lua_pushboolean(state, (*value).into()),
             Parcel::Number(value) => ffi::lua_pushnumber(state, *value),
             Parcel::Text(text) => {
-                ffi::lua_pushlstring_(state, text.as_ptr().cast::<c_char>(), text.len());
+                let (start, len) = (text.as_ptr(), text.len());
+                ffi::lua_pushlstring_(state, start.cast::<c_char>(), len);
             }
         }
-        if let Some((queue, message)) = doorway(state).hand.0.take() {
+        // Those of finalizers that have raised.
+        (*hands).shorten(depth);
+        if let Some((queue, message)) = (*hands).0.pop_back() {
             queue.forget(message);
         }
     }

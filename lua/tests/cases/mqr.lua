@@ -172,6 +172,32 @@ return {
     t.equal(mqr.create(name):try_recv(), nil)
   end,
 
+  ["finalizers may receive while a value is being received"] = function(t)
+    local q, inner = fresh(), fresh()
+    local got, wanted = 0, 0
+    local function litter()
+      local proxy = newproxy(true)
+      getmetatable(proxy).__gc = function()
+        local value = inner:try_recv()
+        if value then
+          got = got + 1
+          if #value ~= 20000 then got = -1e9 end
+        end
+      end
+    end
+    for n = 1, 300 do
+      q:post(("q"):rep(20000) .. n)
+      inner:post((string.char(n % 256)):rep(20000))
+      litter()
+      t.equal(q:recv(), ("q"):rep(20000) .. n)
+    end
+    collectgarbage()
+    collectgarbage()
+    while inner:try_recv() do wanted = wanted + 1 end
+    t.equal(got + wanted, 300)
+    t.ok(got > 0, "the collector has run")
+  end,
+
   ["wrong arguments are named, at the line of the caller"] = function(t)
     local q = fresh()
     t.raises("mqr.create: argument 1 (name) must be a string, got nil", function() mqr.create() end)

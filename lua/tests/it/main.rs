@@ -10,5 +10,6 @@ mod handles;
 mod limits;
 mod loading;
 mod messages;
+mod neighbours;
 mod stage;
 mod world;
