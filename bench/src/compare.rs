@@ -1,6 +1,5 @@
 //! LAppS beside the bare echo: the same client, the same cores, in turn.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -182,20 +181,6 @@ impl Comparison {
             "runs": self.runs,
         })
     }
-
-    /// Writes `table.md` and `raw.json` into `directory`.
-    ///
-    /// # Errors
-    /// [`Failure::System`] names the path that cannot be written.
-    pub fn record(&self, directory: &Path) -> Result<(), Failure> {
-        let failed = |path: &Path, error| Failure::system(format!("write {}", path.display()), error);
-        fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
-        for (name, text) in [("table.md", self.markdown()), ("raw.json", format!("{:#}\n", self.json()))] {
-            let path = directory.join(name);
-            fs::write(&path, text).map_err(|error| failed(&path, error))?;
-        }
-        Ok(())
-    }
 }
 
 fn echo_plan(plan: &ComparePlan, url: &str, pid: u32, depth: u32, lapps: bool) -> Result<EchoPlan, Failure> {
@@ -226,7 +211,7 @@ fn figures(report: &EchoReport) -> Figures {
 }
 
 /// The first line of `lapps --version`.
-fn version(lapps: &Path) -> Result<String, Failure> {
+pub(crate) fn version(lapps: &Path) -> Result<String, Failure> {
     let output = Command::new(lapps)
         .arg("--version")
         .output()

@@ -94,7 +94,8 @@ pub fn write(home: &Path) -> Result<(), Failure> {
     put(&conf.join("lapps.json"), &format!("{lapps:#}\n"))
 }
 
-fn put(path: &Path, text: &str) -> Result<(), Failure> {
+/// Writes a file; directories are made.
+pub(crate) fn put(path: &Path, text: &str) -> Result<(), Failure> {
     let directory = path.parent().unwrap_or(path);
     fs::create_dir_all(directory)
         .and_then(|()| fs::write(path, text))

@@ -18,6 +18,7 @@ pub mod meter;
 pub mod pattern;
 pub mod pool;
 pub mod process;
+pub mod queues;
 pub mod random;
 pub mod report;
 pub mod schedule;

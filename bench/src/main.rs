@@ -12,6 +12,7 @@ use lapps_bench::compare::{self, ComparePlan};
 use lapps_bench::echo::{self, EchoPlan};
 use lapps_bench::failure::Failure;
 use lapps_bench::idle::{self, IdlePlan};
+use lapps_bench::queues::{self, QueuesPlan};
 use lapps_bench::target::Target;
 use lapps_bench::tls::Trust;
 use lapps_bench::url::Url;
@@ -36,6 +37,8 @@ enum Command {
     BareEcho(BareArgs),
     /// Run LAppS and the bare echo in turn, server and client on a core of their own, and print a table.
     Compare(CompareArgs),
+    /// Pass messages from one service to another by `mqr`, as values and serialised, and print a table.
+    Queues(QueuesArgs),
 }
 
 #[derive(Args)]
@@ -131,6 +134,22 @@ struct CompareArgs {
 }
 
 #[derive(Args)]
+struct QueuesArgs {
+    /// The lapps executable.
+    #[arg(long, value_name = "PATH")]
+    lapps: PathBuf,
+    /// Small messages of each run; of large ones a twentieth.
+    #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = value_parser!(u32).range(100..))]
+    messages: u32,
+    /// How often the cases take turns.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(1..))]
+    passes: u32,
+    /// Write table, figures of every run and machine facts into this directory.
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+}
+
+#[derive(Args)]
 struct ServerArgs {
     /// ws://, wss:// or tcp:// (the payload alone, for the bare echo).
     url: String,
@@ -151,6 +170,7 @@ fn main() -> ExitCode {
         Command::Idle(args) => run_idle(&args),
         Command::BareEcho(args) => run_bare_echo(&args),
         Command::Compare(args) => run_compare(&args),
+        Command::Queues(args) => run_queues(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -217,6 +237,15 @@ fn run_bare_echo(args: &BareArgs) -> Result<(), Failure> {
     server.serve()
 }
 
+fn run_queues(args: &QueuesArgs) -> Result<(), Failure> {
+    let plan = QueuesPlan { lapps: args.lapps.clone(), messages: args.messages, passes: args.passes };
+    let queues = queues::run(&plan, &mut |line| eprintln!("{line}"))?;
+    if let Some(directory) = &args.record {
+        report::record(directory, &queues.markdown(), &queues.json())?;
+    }
+    print(&queues.markdown())
+}
+
 fn run_compare(args: &CompareArgs) -> Result<(), Failure> {
     descriptors::raise(args.connections)?;
     let plan = ComparePlan {
@@ -231,7 +260,7 @@ fn run_compare(args: &CompareArgs) -> Result<(), Failure> {
     };
     let comparison = compare::run(&plan, &mut |line| eprintln!("{line}"))?;
     if let Some(directory) = &args.record {
-        comparison.record(directory)?;
+        report::record(directory, &comparison.markdown(), &comparison.json())?;
     }
     print(&comparison.markdown())
 }

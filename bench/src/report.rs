@@ -1,10 +1,13 @@
 //! Results as text for people and as JSON for programs.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::echo::{EchoPlan, EchoReport, Progress, Stage};
+use crate::failure::Failure;
+use crate::home::put;
 use crate::idle::{IdlePlan, IdleReport};
 
 /// The result of an echo run, for people: several lines, the last with its end of line.
@@ -170,4 +173,12 @@ fn per_message(nanoseconds: u64, report: &EchoReport) -> f64 {
 
 fn share(nanoseconds: u64, report: &EchoReport) -> f64 {
     100.0 * nanoseconds as f64 / report.length.max(1) as f64
+}
+/// Writes `table.md` and `raw.json` into `directory`, which is made.
+///
+/// # Errors
+/// [`Failure::System`] names the path that cannot be written.
+pub fn record(directory: &Path, table: &str, raw: &Value) -> Result<(), Failure> {
+    put(&directory.join("table.md"), table)?;
+    put(&directory.join("raw.json"), &format!("{raw:#}\n"))
 }
