@@ -1,9 +1,12 @@
 //! The calls of `ws` and `bcast` behind the check of their types: numbers and bytes in, one command out, the answer in words.
 
+use lapps_parser::cbor;
 use lapps_parser::close::{CloseCode, MAX_REASON_LEN};
 use lapps_parser::frame::OpCode;
+use lapps_parser::lapps;
 
 use crate::port::{Answer, Channel, Command, ConnId, Port};
+use crate::value::Shared;
 
 const CLOSED: &str = "connection closed";
 const FULL: &str = "queue is full";
@@ -28,6 +31,19 @@ pub(crate) fn send(
     };
     let (Some(port), Some(conn)) = (port, ConnId::from_number(handler)) else { return Err(CLOSED) };
     in_words(port.command(Command::Send { conn, opcode, payload: message }))
+}
+
+/// `ws:send` of a value: a message of the LAppS protocol, encoded into `out`.
+pub(crate) fn send_value(
+    port: Option<&mut dyn Port>,
+    handler: f64,
+    value: &Shared,
+    out: &mut Vec<u8>,
+) -> Result<(), &'static str> {
+    lapps::check_outgoing(&value.tree, value.root)?;
+    let (Some(port), Some(conn)) = (port, ConnId::from_number(handler)) else { return Err(CLOSED) };
+    encode(value, out)?;
+    in_words(port.command(Command::Send { conn, opcode: OpCode::Binary, payload: out }))
 }
 
 /// `ws:close` behind the check of types; `Err` is the message for the service.
@@ -67,6 +83,23 @@ pub(crate) fn unsubscribe(
     let (channel, port) = (channel_of(channel)?, port.ok_or(TOO_EARLY)?);
     let conn = ConnId::from_number(handler).ok_or(CLOSED)?;
     in_words(port.command(Command::Unsubscribe { conn, channel }))
+}
+
+/// `bcast:send` behind the check of types: a message of the LAppS protocol, encoded into `out`.
+pub(crate) fn publish(
+    port: Option<&mut dyn Port>,
+    channel: f64,
+    value: &Shared,
+    out: &mut Vec<u8>,
+) -> Result<(), &'static str> {
+    let (channel, port) = (channel_of(channel)?, port.ok_or(TOO_EARLY)?);
+    lapps::check_broadcast(&value.tree, value.root)?;
+    encode(value, out)?;
+    in_words(port.command(Command::Publish { channel, payload: out }))
+}
+
+fn encode(value: &Shared, out: &mut Vec<u8>) -> Result<(), &'static str> {
+    cbor::encode(&value.tree, value.root, out).map_err(|_| "the message is nested too deeply")
 }
 
 fn channel_of(number: f64) -> Result<Channel, &'static str> {

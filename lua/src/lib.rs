@@ -11,6 +11,7 @@ pub mod standalone;
 
 mod commands;
 mod fiber;
+mod inbound;
 mod modules;
 mod murmur;
 mod pace;

@@ -9,7 +9,7 @@ use mlua::{Lua, Table, Value};
 use crate::error::{Failure, FailureKind, HandlerError, LoadError};
 use crate::port::{ConnId, Event, Port};
 use crate::raw::{Args, Called, Handler, Instance, Note, Returned};
-use crate::setup::{Concurrency, Setup};
+use crate::setup::{Concurrency, Protocol, Setup};
 use crate::vm;
 use crate::waiting::{Pending, Running, Waiting, weight};
 
@@ -27,6 +27,7 @@ pub struct Reactive {
     service: String,
     instance: Instance,
     strict: bool,
+    protocol: Protocol,
     /// Strict, and a handler has failed: nothing is called any more.
     stopped: bool,
     /// The service has `onOpen`.
@@ -101,6 +102,7 @@ impl Reactive {
             service: setup.service.to_owned(),
             instance: loading.finish(setup, &service)?,
             strict: setup.strict,
+            protocol: setup.protocol,
             stopped: false,
             opens,
             waiting: Waiting::new(setup.concurrency.unwrap_or(default)),
@@ -228,8 +230,16 @@ impl Reactive {
     fn handle(&mut self, port: &mut dyn Port, event: Event<'_>) -> Verdict {
         let (handler, conn, weight, args) = match event {
             Event::Message { conn, opcode, payload } => {
-                let args = Args::Message(conn, opcode.bits(), payload);
-                (Handler::Message, Some(conn), weight(payload.len()), args)
+                let weight = weight(payload.len());
+                let args = match self.protocol {
+                    Protocol::Raw => Args::Message(conn, opcode.bits(), payload),
+                    Protocol::Lapps if self.stopped => Args::None,
+                    Protocol::Lapps => match self.instance.lay_down(opcode, payload) {
+                        Ok(msg_type) => Args::Value(conn, msg_type),
+                        Err(kind) => return self.verdict(Handler::Message, Some(conn), Err(kind)),
+                    },
+                };
+                (Handler::Message, Some(conn), weight, args)
             }
             Event::Opened(conn) => (Handler::Open, Some(conn), 0, Args::Conn(conn)),
             Event::Disconnected(conn) => (Handler::Disconnect, Some(conn), 0, Args::Conn(conn)),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::threads::Kind;
 use super::{Outcome, Server, StartError};
-use crate::config::{Placement, Protocol, Service};
+use crate::config::{Placement, Service};
 use crate::engine::channels::Channels;
 use crate::engine::dedicated;
 use crate::engine::mail::{Letter, Mail};
@@ -155,11 +155,6 @@ impl Server {
                 env!("CARGO_PKG_VERSION")
             ))
         };
-        // A standalone service has no messages, however they were read.
-        let has_clients = !matches!(service.placement, Placement::Standalone(_));
-        if service.protocol == Protocol::Lapps && has_clients {
-            return missing("\"protocol\": \"LAppS\"");
-        }
         if let Some(module) = service.preload.iter().find(|module| !MODULES.contains(&module.as_str())) {
             return missing(&format!("the module '{module}' of \"preload\""));
         }

@@ -42,8 +42,24 @@ impl Lapps {
 
     /// Starts the server on the home of an example, on any free port.
     pub fn example(name: &str) -> Lapps {
+        Lapps::example_with(name, &[])
+    }
+
+    /// The same with environment variables.
+    pub fn example_with(name: &str, variables: &[(&str, &str)]) -> Lapps {
         let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
-        Lapps::run(Path::new("."), &["run", "--home", home.to_str().unwrap(), "--port", "0"], &[])
+        Lapps::run(Path::new("."), &["run", "--home", home.to_str().unwrap(), "--port", "0"], variables)
+    }
+
+    /// Waits for a line with `text` on standard output, where services print.
+    pub fn expect_line(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        while let Some(line) = self.stdout.next(deadline.saturating_duration_since(Instant::now())) {
+            if line.contains(text) {
+                return line;
+            }
+        }
+        panic!("{text:?} was not printed");
     }
 
     /// Starts the server with these arguments and environment variables, and waits until it listens.

@@ -4,12 +4,13 @@ use std::ffi::{CStr, c_int};
 
 use mlua::ffi::{self, lua_State};
 
-use super::functions::{answer, check_self, number};
+use super::functions::{answer, answer_encoded, check_self, number, wrong_type};
+use super::nljson;
 use crate::commands;
 
 /// By name.
 pub(super) const FUNCTIONS: &[(&str, ffi::lua_CFunction)] =
-    &[("create", create), ("subscribe", subscribe), ("unsubscribe", unsubscribe)];
+    &[("create", create), ("subscribe", subscribe), ("unsubscribe", unsubscribe), ("send", send)];
 
 /// `bcast:create(channel)`
 unsafe extern "C-unwind" fn create(state: *mut lua_State) -> c_int {
@@ -45,6 +46,22 @@ unsafe extern "C-unwind" fn unsubscribe(state: *mut lua_State) -> c_int {
         let channel = number(state, NAME, 1, CHANNEL);
         let handler = number(state, NAME, 2, HANDLER);
         answer(state, |port| commands::unsubscribe(port, channel, handler))
+    }
+}
+
+/// `bcast:send(channel, message)`
+unsafe extern "C-unwind" fn send(state: *mut lua_State) -> c_int {
+    const NAME: &CStr = c"bcast:send";
+    // SAFETY: as in `create`; the value moves into the command.
+    unsafe {
+        check_self(state, c"bcast:send must be called with a colon: bcast:send(channel, message)");
+        let channel = number(state, NAME, 1, CHANNEL);
+        match nljson::share(state, 3) {
+            Some(value) => {
+                answer_encoded(state, move |port, out| commands::publish(port, channel, &value, out))
+            }
+            None => wrong_type(state, NAME, 2, c"message", c"nljson value"),
+        }
     }
 }
 

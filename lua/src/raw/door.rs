@@ -20,7 +20,10 @@ use crate::login::{Asked, Logins};
 use crate::port::{ConnId, Port};
 use crate::queue::{Bounds, Queues, Wait};
 use crate::setup::Setup;
-use crate::value::Account;
+use crate::value::{Account, Shared};
+
+/// Bytes of the buffer for encoding that are kept from one message to the next.
+const KEPT: usize = 64 * 1024;
 
 /// The place where Lua's side finds what it may reach of the world: a [`Port`] while it is called, else nothing.
 ///
@@ -34,6 +37,10 @@ pub(super) struct Doorway {
     /// Which handler is to be called, and what it gets; the latter is empty outside of an event's call.
     pub(super) handler: Handler,
     pub(super) args: Args<'static>,
+    /// The message of [`Args::Value`], until it is taken.
+    pub(super) value: Option<Shared>,
+    /// Where values are encoded before they are sent.
+    pub(super) scratch: Vec<u8>,
     /// Text of a panic in the port since the call began.
     pub(super) panic: Option<String>,
     /// What Lua's side has to say.
@@ -72,6 +79,8 @@ pub(crate) enum Args<'a> {
     Conn(ConnId),
     /// `(handler, opcode, message)`
     Message(ConnId, u8, &'a [u8]),
+    /// `(handler, msg_type, message)`, where the message is the door's [`Doorway::value`].
+    Value(ConnId, u8),
 }
 
 /// The functions of a reactive service.
@@ -124,6 +133,8 @@ impl Door {
             port: None,
             handler: Handler::Start,
             args: Args::None,
+            value: None,
+            scratch: Vec::new(),
             panic: None,
             notes: Vec::new(),
             stirred: false,
@@ -246,6 +257,19 @@ impl Doorway {
                 None
             }
         }
+    }
+
+    /// The same, with a buffer that is empty.
+    pub(super) fn ask_with_scratch<R>(
+        &mut self,
+        ask: impl FnOnce(Option<&mut dyn Port>, &mut Vec<u8>) -> R,
+    ) -> Option<R> {
+        let mut scratch = mem::take(&mut self.scratch);
+        let result = self.ask(|port| ask(port, &mut scratch));
+        scratch.clear();
+        scratch.shrink_to(KEPT);
+        self.scratch = scratch;
+        result
     }
 
     /// Puts the port in.

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mlua::ffi::{self, lua_State};
 
 use super::door::{Args, Doorway, Note};
-use super::{bytes, returned, text};
+use super::{bytes, nljson, returned, text};
 use crate::commands;
 use crate::port::{ConnId, Port};
 
@@ -51,6 +51,12 @@ pub(super) unsafe extern "C-unwind" fn take(state: *mut lua_State) -> c_int {
                 ffi::lua_pushnumber(state, conn.as_number());
                 ffi::lua_pushinteger(state, opcode.into());
                 ffi::lua_pushlstring_(state, payload.as_ptr().cast::<c_char>(), payload.len());
+                return 3;
+            }
+            Args::Value(conn, msg_type) => {
+                ffi::lua_pushnumber(state, conn.as_number());
+                ffi::lua_pushinteger(state, msg_type.into());
+                nljson::push(state, &raw mut doorway.value);
                 return 3;
             }
             Args::Conn(conn) => ffi::lua_pushnumber(state, conn.as_number()),
@@ -213,7 +219,7 @@ unsafe extern "C-unwind" fn main_ended(state: *mut lua_State) -> c_int {
 
 pub(super) const FAILED: &CStr = c"the server failed to carry out this command";
 
-/// `ws:send(handler, opcode, message)`
+/// `ws:send(handler, opcode, message)`, `ws:send(handler, message)` where the message is a value
 pub(super) unsafe extern "C-unwind" fn ws_send(state: *mut lua_State) -> c_int {
     const NAME: &CStr = c"ws:send";
     // SAFETY: Lua calls this with the door as upvalue. Only numbers and a borrowed slice are alive where it can raise;
@@ -221,6 +227,9 @@ pub(super) unsafe extern "C-unwind" fn ws_send(state: *mut lua_State) -> c_int {
     unsafe {
         check_self(state, c"ws:send must be called with a colon: ws:send(handler, opcode, message)");
         let conn = number(state, NAME, 1, c"handler");
+        if let Some(value) = nljson::share(state, 3) {
+            return answer_encoded(state, move |port, out| commands::send_value(port, conn, &value, out));
+        }
         let opcode = number(state, NAME, 2, c"opcode");
         let message = string(state, NAME, 3, c"message");
         answer(state, |port| commands::send(port, conn, opcode, message))
@@ -261,7 +270,34 @@ pub(super) unsafe fn answer(
 ) -> c_int {
     // SAFETY: as promised. The result is plain data by the time anything can raise.
     unsafe {
-        match doorway(state).ask(command) {
+        let answer = doorway(state).ask(command);
+        in_words(state, answer)
+    }
+}
+
+/// The same for a command with a value, which is encoded into the buffer that it gets.
+///
+/// # Safety
+/// As [`answer`], but that `command` may own things.
+pub(super) unsafe fn answer_encoded(
+    state: *mut lua_State,
+    command: impl FnOnce(Option<&mut dyn Port>, &mut Vec<u8>) -> Result<(), &'static str>,
+) -> c_int {
+    // SAFETY: as in `answer`; the command is gone, too, by the time anything can raise.
+    unsafe {
+        let answer = doorway(state).ask_with_scratch(command);
+        in_words(state, answer)
+    }
+}
+
+/// Pushes what a command was answered.
+///
+/// # Safety
+/// Called where an error may be raised.
+unsafe fn in_words(state: *mut lua_State, answer: Option<Result<(), &'static str>>) -> c_int {
+    // SAFETY: as promised.
+    unsafe {
+        match answer {
             Some(Ok(())) => {
                 ffi::lua_pushboolean(state, 1);
                 1

@@ -4,12 +4,14 @@ use std::ffi::c_int;
 use std::time::Duration;
 use std::{fmt, mem, ptr};
 
+use lapps_parser::frame::OpCode;
 use mlua::ffi::{self, lua_State};
 use mlua::{Function, Lua, Table};
 
 use super::door::{Args, Door, Doorway, Handler, Note};
 use super::{Returned, returned, text};
 use crate::error::FailureKind;
+use crate::inbound;
 use crate::pace::Pace;
 use crate::port::{ConnId, Port};
 
@@ -149,6 +151,16 @@ impl Instance {
         };
         instance.renew_idle();
         Ok(instance)
+    }
+
+    /// Reads a message of the LAppS protocol and lays it where the next call of [`Args::Value`] finds it.
+    pub(crate) fn lay_down(&mut self, opcode: OpCode, payload: &[u8]) -> Result<u8, FailureKind> {
+        // SAFETY: counting cannot raise, and no Lua code is running.
+        let heap = unsafe { ffi::lua_gc(self.state, ffi::LUA_GCCOUNT, 0) } as usize * 1024;
+        let most = self.doorway().account.room(heap);
+        let (msg_type, tree) = inbound::read(opcode, payload, most)?;
+        self.doorway().value = Some(tree.into());
+        Ok(msg_type as u8)
     }
 
     /// Calls one handler of the service in the idle coroutine; it may use `port` until it returns or waits.

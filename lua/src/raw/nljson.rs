@@ -117,7 +117,6 @@ impl Door {
 ///
 /// # Safety
 /// `index` is valid in `state`, or beyond its top. Lua's stack has room for two more.
-#[cfg_attr(not(test), expect(dead_code, reason = "what passes values between threads begins here"))]
 pub(crate) unsafe fn share(state: *mut lua_State, index: c_int) -> Option<Shared> {
     // SAFETY: as promised. None of these raises: a metatable is there already. The handle is what its metatable says.
     unsafe {
@@ -141,7 +140,6 @@ pub(crate) unsafe fn share(state: *mut lua_State, index: c_int) -> Option<Shared
 /// # Safety
 /// Called where an error may be raised, in a state made by `vm`; Lua's stack has room for three more. `shared` does not
 /// move, and nobody else touches it meanwhile.
-#[cfg_attr(not(test), expect(dead_code, reason = "what passes values between threads ends here"))]
 pub(crate) unsafe fn push(state: *mut lua_State, shared: *mut Option<Shared>) {
     // SAFETY: as promised. The account lives as long as the door, which outlives the state.
     unsafe {
