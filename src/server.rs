@@ -1,13 +1,17 @@
 //! What is started and stopped, in which order.
 
+mod ending;
+mod replace;
 mod services;
+mod start_error;
 mod threads;
+mod versions;
 
-use std::fmt;
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -15,26 +19,28 @@ use std::time::{Duration, Instant};
 use mio::{Poll, Waker};
 
 use crate::config::{Config, Service};
-use crate::engine::Link;
 use crate::engine::channels::Channels;
 use crate::engine::frames::Framing;
-use crate::engine::life::Life;
 use crate::engine::listener::{self, Listener};
-use crate::engine::mail::{Letter, Mail};
+use crate::engine::mail::Mail;
 use crate::engine::mailbox::{Mailbox, Postbox};
 use crate::engine::outbox::Outbox;
 use crate::engine::presence::Presence;
-use crate::engine::report::Report;
+use crate::engine::report::{Report, Who};
 use crate::engine::settings::Settings;
 use crate::engine::wake::Wake;
 use crate::engine::worker::{self, Load, Worker};
 use crate::net::tls;
 use crate::services::registry::Registry;
 use crate::sys;
-use services::Boxes;
+use replace::Order;
 use threads::{Kind, Threads};
+use versions::{Phase, Start, Version, Versions};
 
+pub use crate::engine::report::Refused;
 pub use crate::net::tls::TlsError;
+pub use replace::Replacer;
+pub use start_error::StartError;
 
 /// Descriptors that are kept for everything but connections.
 const RESERVED_FILES: usize = 64;
@@ -46,20 +52,27 @@ const PAGE: &str = include_str!("../examples/demo/page.html");
 pub struct Server {
     address: SocketAddr,
     pins: Vec<Option<usize>>,
-    registry: Arc<Registry>,
-    outcomes: Vec<Outcome>,
+    settings: Arc<Settings>,
+    channels: Arc<Channels>,
+    /// What answers `GET /`, in the demo.
+    page: Option<&'static str>,
     grace: Duration,
-    life: Arc<Life>,
+    versions: Versions,
+    /// Replacements that were asked for and not begun.
+    orders: VecDeque<Order>,
+    /// The wake-up of the thread that has the server.
+    own: Arc<Wake>,
     listeners: Vec<JoinHandle<()>>,
     stop_listeners: Arc<AtomicBool>,
     listener_wakers: Vec<Waker>,
     workers: Vec<Postbox<Mail>>,
-    /// To the instances that have been started.
-    dedicated: Vec<Postbox<Letter>>,
-    standalone: Vec<Postbox<Letter>>,
+    /// The wake-ups of the workers, by number.
+    worker_wakes: Vec<Arc<Wake>>,
     threads: Threads,
-    /// The order to stop came before everything was started.
+    /// It is to stop.
     stop_ordered: bool,
+    /// It does: nobody is replaced any more.
+    stopping: bool,
 }
 
 /// What became of a service at the start.
@@ -71,55 +84,6 @@ pub enum Outcome {
     NotStarted,
     /// It could not be started, and why; its target answers 503.
     Failed(String),
-}
-
-/// Why a server did not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// Nobody can connect.
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// Why not.
-        error: io::Error,
-    },
-    /// A certificate or key cannot be used.
-    Tls(TlsError),
-    /// The system refused a poller, a thread or the like.
-    System(io::Error),
-    /// It was ordered to stop, while a service did not come to the end of its start.
-    Stopped,
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Listen { address, error } if error.kind() == io::ErrorKind::AddrInUse => write!(
-                f,
-                "cannot listen on {address}: another process uses that port; end it, or set another \"port\" in ws.json \
-                 (or --port)"
-            ),
-            StartError::Listen { address, error } => write!(
-                f,
-                "cannot listen on {address}: {error}; \"ip\" and \"port\" in ws.json say where to listen"
-            ),
-            StartError::Tls(error) => write!(
-                f,
-                "cannot use the TLS certificate: {error}; \"tls_certificates\" in ws.json names the files, and \
-                 `lapps dev-cert DIR` makes a pair to try"
-            ),
-            StartError::System(error) => write!(f, "the system refused: {error}"),
-            StartError::Stopped => f.write_str("ended by a signal while services start"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
-
-impl From<io::Error> for StartError {
-    fn from(error: io::Error) -> StartError {
-        StartError::System(error)
-    }
 }
 
 impl Server {
@@ -158,7 +122,8 @@ impl Server {
     ) -> Result<Server, StartError> {
         let is_tls = tls.is_some();
         let settings = Arc::new(Settings::new(&config, tls, std::env::var("LUA_PATH").ok()));
-        let registry = Arc::new(Registry::new(config.services, config.demo.then_some(PAGE)));
+        let page = config.demo.then_some(PAGE);
+        let registry = Arc::new(Registry::new(std::iter::empty(), page));
         let mut threads = Threads::new();
         let count = config.workers.count;
         let presence: Arc<[Presence]> = (0..count).map(|_| Presence::new()).collect();
@@ -174,8 +139,6 @@ impl Server {
             let waker = Waker::new(poll.registry(), worker::WAKE)?;
             mailboxes.push(Mailbox::new(Arc::new(Wake::poll(waker))));
         }
-        let mut letterboxes: Vec<Mailbox<Letter>> =
-            (0..registry.threads()).map(|_| Mailbox::new(Arc::new(Wake::thread()))).collect();
         let worker_wakes: Vec<Arc<Wake>> =
             mailboxes.iter().map(|mailbox| Arc::clone(mailbox.wake())).collect();
 
@@ -212,31 +175,16 @@ impl Server {
             let posts = mailboxes.iter_mut().enumerate();
             let posts = posts.map(|(to, mailbox)| (to != id).then(|| mailbox.sender(wake))).collect();
             let (channels, life) = (Arc::clone(&channels), Arc::clone(&settings.life));
-            outboxes.push(Outbox::new(id as u8, posts, channels, life));
+            outboxes.push(Outbox::new(id as u8, posts, channels, life, Arc::clone(&registry)));
         }
-        let instance_posts: Vec<Vec<Postbox<Mail>>> = letterboxes
-            .iter()
-            .map(|letterbox| Arc::clone(letterbox.wake()))
-            .map(|wake| to_workers(&mut mailboxes, &wake))
-            .collect();
-        let mut links: Vec<Vec<Link>> = worker_wakes
-            .iter()
-            .map(|wake| {
-                let dedicated = letterboxes.iter_mut().take(registry.instances());
-                dedicated.map(|letterbox| Link::new(letterbox.sender(wake))).collect()
-            })
-            .collect();
-        let to_instances: Vec<Postbox<Letter>> =
-            letterboxes.iter_mut().map(|letterbox| letterbox.sender(&own)).collect();
 
         let pins = pins(count, config.workers.pin);
-        let parts = polls.into_iter().zip(mailboxes).zip(outboxes).zip(links.drain(..));
-        for (id, (((poll, mailbox), outbox), links)) in parts.enumerate() {
+        let parts = polls.into_iter().zip(mailboxes).zip(outboxes);
+        for (id, ((poll, mailbox), outbox)) in parts.enumerate() {
             let parts = worker::Parts {
                 poll,
                 mailbox,
                 outbox,
-                links,
                 registry: Arc::clone(&registry),
                 settings: Arc::clone(&settings),
                 load: Arc::clone(&loads[id]),
@@ -256,23 +204,24 @@ impl Server {
         let mut server = Server {
             address,
             pins,
-            registry,
-            outcomes: Vec::new(),
+            settings,
+            channels,
+            page,
             grace: config.timeouts.shutdown_grace,
-            life: Arc::clone(&settings.life),
+            versions: Versions::default(),
+            orders: VecDeque::new(),
+            own,
             listeners: Vec::new(),
             stop_listeners,
             listener_wakers,
             workers: control,
-            dedicated: Vec::new(),
-            standalone: Vec::new(),
+            worker_wakes,
             threads,
             stop_ordered: false,
+            stopping: false,
         };
         early(server.stopper());
-        let boxes = letterboxes.into_iter().zip(instance_posts).zip(to_instances);
-        let boxes = boxes.map(|((mailbox, posts), post)| Boxes { mailbox, posts, post }).collect();
-        server.start_services(&settings, &channels, boxes)?;
+        server.start_services(config.services)?;
         if server.stop_ordered {
             return Ok(server);
         }
@@ -300,7 +249,7 @@ impl Server {
 
     /// All services in the order of their start, with what became of them.
     pub fn services(&self) -> impl Iterator<Item = (&Service, &Outcome)> {
-        self.registry.entries().iter().map(|entry| &entry.service).zip(&self.outcomes)
+        self.versions.current().map(|(_, version)| (&version.entry.service, &version.outcome))
     }
 
     /// True when it was ordered to stop before all services had started.
@@ -313,6 +262,11 @@ impl Server {
         Stopper(self.threads.sender().clone())
     }
 
+    /// A handle by which another thread can have services replaced.
+    pub fn replacer(&self) -> Replacer {
+        Replacer::new(self.threads.sender().clone())
+    }
+
     /// Waits until the server is ordered to stop, then stops it: no new connections, `onShutdown`, close 1001, until all
     /// are gone and all handlers have ended or the grace is over; then the fibers that are left are interrupted.
     ///
@@ -320,46 +274,77 @@ impl Server {
     /// A thread ended by itself; the text says which and why.
     pub fn wait(mut self) -> Result<(), String> {
         while !self.stop_ordered {
-            match self.threads.next(None) {
-                Some(Report::Signal) | None => break,
-                Some(Report::Died(error)) => return Err(error),
-                Some(_) => {}
+            if let Some(order) = self.orders.pop_front() {
+                self.carry_out(order);
+            } else if let Turn::Died(error) = self.turn(None) {
+                return Err(error);
             }
         }
         self.stop();
         Ok(())
     }
 
-    fn stop(&mut self) {
-        let deadline = Instant::now() + self.grace;
-        self.life.stop();
-        self.stop_listeners.store(true, Ordering::Release);
-        for waker in &self.listener_wakers {
-            let _ = waker.wake();
-        }
-        for listener in self.listeners.drain(..) {
-            let _ = listener.join();
-        }
-        for worker in &mut self.workers {
-            worker.send(Mail::Stop);
-        }
-        for instance in self.dedicated.iter_mut().chain(&mut self.standalone) {
-            instance.send(Letter::Stop { deadline });
-        }
-        self.threads.await_stopped(self.workers.len() + self.dedicated.len(), deadline);
-        for worker in &mut self.workers {
-            worker.send(Mail::Drain { deadline });
-        }
-        // A little more than they have themselves, so that a thread that cuts at the deadline is not called late.
-        let late = Duration::from_secs(2);
-        self.threads.await_ends(Kind::Worker, deadline + late, "closing connections");
-        for instance in &mut self.dedicated {
-            instance.send(Letter::Exit { deadline });
-        }
-        let last = deadline.max(Instant::now()) + late;
-        self.threads.await_ends(Kind::Dedicated, last, "the last events");
-        self.threads.await_ends(Kind::Standalone, last, "run");
+    /// Sees to the next report, and to the versions that are on their way out; `until` is how long it waits at most.
+    fn turn(&mut self, until: Option<Instant>) -> Turn {
+        let next = [until, self.next_deadline()].into_iter().flatten().min();
+        let turn = match self.threads.next(next) {
+            Some(report) => self.on_report(report),
+            None => Turn::Over,
+        };
+        self.see_off();
+        turn
     }
+
+    fn on_report(&mut self, report: Report) -> Turn {
+        match report {
+            Report::Waits(who) => self.on_start(who, Start::Waits),
+            Report::Started(who, result) => {
+                self.on_start(who, Start::Over);
+                if let (Err(error), Some(version)) = (result, self.versions.get_mut(who.service))
+                    && version.phase == Phase::Starting
+                {
+                    version.outcome = Outcome::Failed(error);
+                }
+            }
+            Report::Stopped(who) => {
+                if let Some(member) = self.versions.member(who) {
+                    member.stopped = true;
+                }
+            }
+            Report::Left { service } => {
+                if let Some(Version { phase: Phase::Leaving { workers, .. }, .. }) =
+                    self.versions.get_mut(service)
+                {
+                    *workers -= 1;
+                }
+            }
+            Report::Ended(thread) => {
+                if let Some(member) = self.versions.of_thread(thread) {
+                    member.ended = true;
+                }
+            }
+            Report::Signal => self.stop_ordered = true,
+            Report::Replace { services, answer } => self.orders.push_back(Order { services, answer }),
+            Report::Died(error) => return Turn::Died(error),
+        }
+        Turn::Seen
+    }
+
+    fn on_start(&mut self, who: Who, start: Start) {
+        if let Some(member) = self.versions.member(who) {
+            member.start = start;
+        }
+    }
+}
+
+/// What came of waiting for a report.
+enum Turn {
+    /// One was seen to.
+    Seen,
+    /// None came in time.
+    Over,
+    /// A thread has ended by an error: the server is not to go on.
+    Died(String),
 }
 
 /// Orders a server to stop.

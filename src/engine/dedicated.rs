@@ -16,18 +16,18 @@ use super::mail::{Letter, Mail};
 use super::mailbox::{Mailbox, Postbox};
 use super::outlet::Outlet;
 use super::presence::ServedBy;
-use super::report::Report;
+use super::report::{Report, Who};
 use super::settings::Settings;
-use crate::config::Service;
+use crate::services::registry::Entry;
 
 /// Letters taken from one worker before the next one's turn comes.
 const BATCH: usize = 64;
 
 /// What a dedicated instance is made of.
 pub(crate) struct Parts {
-    /// Its number among all dedicated instances, and among those of its service.
-    pub(crate) number: usize,
-    pub(crate) nth: usize,
+    pub(crate) entry: Arc<Entry>,
+    /// The number of its service, and its own among the instances of that.
+    pub(crate) who: Who,
     pub(crate) mailbox: Mailbox<Letter>,
     /// To every worker, by number.
     pub(crate) posts: Vec<Postbox<Mail>>,
@@ -43,26 +43,29 @@ struct Dedicated {
     outlet: Outlet,
     /// Connections whose mark was reached while a message of theirs waited.
     marks: HashSet<ConnId>,
+    who: Who,
     reports: Sender<Report>,
     /// Nothing comes any more: the end of the grace.
     exit: Option<Instant>,
 }
 
 /// Loads the instance and serves it until told to end. The thread's main function.
-pub(crate) fn run(parts: Parts, service: &Service) {
-    let Parts { number, nth, mailbox, posts, channels, settings, reports } = parts;
+pub(crate) fn run(parts: Parts) {
+    let Parts { entry, who, mailbox, posts, channels, settings, reports } = parts;
     mailbox.wake().adopt();
-    let own = ServedBy::dedicated(number);
-    let mut outlet = Outlet::new(posts, own, channels, Arc::clone(&settings.life));
-    let instance = match Instance::load(service, nth, &settings, mailbox.wake(), &mut outlet) {
+    let own = ServedBy::dedicated(entry.instances.start + who.nth);
+    let mut outlet = Outlet::new(posts, own, channels, Arc::clone(&settings.life), Arc::clone(&entry));
+    let instance = match Instance::load(&entry.service, who.nth, &settings, mailbox.wake(), &mut outlet) {
         Ok(instance) => instance,
         Err(error) => {
-            let _ = reports.send(Report::started(Err(error)));
+            let _ = reports.send(Report::Started(who, Err(error)));
             return;
         }
     };
-    let _ = reports.send(if instance.is_starting() { Report::Waits } else { Report::started(Ok(())) });
-    let mut dedicated = Dedicated { mailbox, instance, outlet, marks: HashSet::new(), reports, exit: None };
+    let waits = instance.is_starting();
+    let _ = reports.send(if waits { Report::Waits(who) } else { Report::Started(who, Ok(())) });
+    let marks = HashSet::new();
+    let mut dedicated = Dedicated { mailbox, instance, outlet, marks, who, reports, exit: None };
     if dedicated.serve() {
         dedicated.wind_down();
     }
@@ -132,7 +135,7 @@ impl Dedicated {
             }
             Letter::Stop { .. } => {
                 if self.instance.stop(&mut self.outlet) {
-                    let _ = self.reports.send(Report::Stopped);
+                    let _ = self.reports.send(Report::Stopped(self.who));
                 }
                 return;
             }
@@ -156,14 +159,14 @@ impl Dedicated {
             match settled {
                 Settled::Started(result) => {
                     let failed = result.is_err();
-                    let _ = self.reports.send(Report::Started { result, waited: true });
+                    let _ = self.reports.send(Report::Started(self.who, result));
                     if failed {
                         return false;
                     }
                 }
                 Settled::Handled { .. } => {}
                 Settled::Failed(failure) => self.on_failure(&failure),
-                Settled::Stopped => drop(self.reports.send(Report::Stopped)),
+                Settled::Stopped => drop(self.reports.send(Report::Stopped(self.who))),
             }
         }
         if changed {

@@ -9,7 +9,9 @@ use lapps_parser::close::CloseCode;
 use lapps_parser::frame::OpCode;
 use mio::net::TcpStream;
 
-use super::mailbox::Weigh;
+use super::link::Link;
+use super::mailbox::{Inlet, Weigh};
+use crate::services::registry::Registry;
 
 /// What another thread says to a worker.
 pub(crate) enum Mail {
@@ -26,10 +28,20 @@ pub(crate) enum Mail {
     /// A dedicated instance has handled what this connection had sent before the [`Letter::Mark`]; its answers came before
     /// this.
     Marked(ConnId),
+    /// The services from now on. Those of the one before that are not in it were forgotten by all workers.
+    Registry(Arc<Registry>),
+    /// An instance with a thread of its own and this number has come: the line to it, if it is dedicated, and the one from
+    /// it.
+    Connect { instance: usize, link: Option<Box<Link>>, inlet: Box<Inlet<Mail>> },
+    /// The thread of this instance has ended, and no connection is served by it.
+    Disconnect { instance: usize },
     /// Load and start the co-located instance of this service.
     Start { service: usize },
-    /// Nothing new will come: call `onShutdown` of every co-located instance.
-    Stop,
+    /// The service stops: call `onShutdown` of its co-located instance.
+    Stop { service: usize },
+    /// Close every connection of this service with 1012, let its co-located instance come to its end, and say so; at the
+    /// deadline cut what is left.
+    Leave { service: usize, deadline: Instant },
     /// Close every connection with 1001, and end when all are gone and all handlers have ended, or at the deadline.
     Drain { deadline: Instant },
 }

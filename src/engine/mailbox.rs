@@ -17,13 +17,24 @@ pub(crate) trait Weigh {
     fn weight(&self) -> usize;
 }
 
+/// Makes a line on which the thread that `sender` wakes writes to the one that `reader` wakes.
+pub(crate) fn line<T: Send + Weigh>(reader: &Arc<Wake>, sender: &Arc<Wake>) -> (Postbox<T>, Inlet<T>) {
+    let (producer, consumer) = spsc::ring(RING_LETTERS);
+    let back = Arc::new(Back::default());
+    let inlet = Inlet { ring: consumer, back: Arc::clone(&back), wake: Arc::clone(sender), taken: 0 };
+    let (reader, own) = (Arc::clone(reader), Arc::clone(sender));
+    (Postbox { ring: producer, back, sent: 0, reader, own }, inlet)
+}
+
 /// The reading end: all that other threads may say to this one.
 pub(crate) struct Mailbox<T: Send + Weigh> {
-    senders: Vec<Sender<T>>,
+    /// By number; `None` where a sender was detached.
+    senders: Vec<Option<Inlet<T>>>,
     wake: Arc<Wake>,
 }
 
-struct Sender<T: Send> {
+/// The reading end of one line. Dropped, it tells the sender that nobody reads any more.
+pub(crate) struct Inlet<T: Send> {
     ring: Consumer<T>,
     back: Arc<Back>,
     /// The sender's own wake-up.
@@ -51,25 +62,34 @@ impl<T: Send + Weigh> Mailbox<T> {
 
     /// Adds a sender, which `wake` wakes.
     pub(crate) fn sender(&mut self, wake: &Arc<Wake>) -> Postbox<T> {
-        let (producer, consumer) = spsc::ring(RING_LETTERS);
-        let back = Arc::new(Back::default());
-        self.senders.push(Sender {
-            ring: consumer,
-            back: Arc::clone(&back),
-            wake: Arc::clone(wake),
-            taken: 0,
-        });
-        Postbox { ring: producer, back, sent: 0, reader: Arc::clone(&self.wake), own: Arc::clone(wake) }
+        let (postbox, inlet) = line(&self.wake, wake);
+        self.attach(inlet);
+        postbox
     }
 
-    /// Number of senders.
+    /// Adds a sender by a line that was made for this mailbox, and tells its number.
+    pub(crate) fn attach(&mut self, inlet: Inlet<T>) -> usize {
+        let number = self.senders.iter().position(Option::is_none).unwrap_or(self.senders.len());
+        if number == self.senders.len() {
+            self.senders.push(None);
+        }
+        self.senders[number] = Some(inlet);
+        number
+    }
+
+    /// Removes a sender with what it has written and nobody has taken. Its number goes to the next one that comes.
+    pub(crate) fn detach(&mut self, sender: usize) {
+        self.senders[sender] = None;
+    }
+
+    /// One more than the highest number of a sender.
     pub(crate) fn senders(&self) -> usize {
         self.senders.len()
     }
 
     /// Takes the next letter of one sender.
     pub(crate) fn take(&mut self, sender: usize) -> Option<T> {
-        let sender = &mut self.senders[sender];
+        let sender = self.senders[sender].as_mut()?;
         let letter = sender.ring.pop()?;
         let weight = letter.weight() as u64;
         if weight > 0 {
@@ -82,18 +102,14 @@ impl<T: Send + Weigh> Mailbox<T> {
 
     /// To be called after a batch was taken from `sender`: wakes it if it waits for room.
     pub(crate) fn settle(&mut self, sender: usize) {
-        let sender = &self.senders[sender];
-        // Dekker with `Postbox::starve`: either we see the flag or the sender sees the room.
-        fence(Ordering::SeqCst);
-        if sender.back.starving.load(Ordering::Relaxed) && sender.back.starving.swap(false, Ordering::Relaxed)
-        {
-            sender.wake.notify();
+        if let Some(sender) = &self.senders[sender] {
+            sender.settle();
         }
     }
 
     /// True when no sender has anything for us at this moment.
     pub(crate) fn is_empty(&mut self) -> bool {
-        self.senders.iter_mut().all(|sender| sender.ring.is_empty())
+        self.senders.iter_mut().flatten().all(|sender| sender.ring.is_empty())
     }
 
     /// Parks until there is a letter, or the moment has come, or somebody has woken the thread after he made `has_news` true;
@@ -119,12 +135,21 @@ impl<T: Send + Weigh> Mailbox<T> {
     }
 }
 
-impl<T: Send + Weigh> Drop for Mailbox<T> {
-    fn drop(&mut self) {
-        for sender in 0..self.senders() {
-            self.senders[sender].back.gone.store(true, Ordering::Relaxed);
-            self.settle(sender);
+impl<T: Send> Inlet<T> {
+    /// Wakes the sender if it waits for room.
+    fn settle(&self) {
+        // Dekker with `Postbox::starve`: either we see the flag or the sender sees the room.
+        fence(Ordering::SeqCst);
+        if self.back.starving.load(Ordering::Relaxed) && self.back.starving.swap(false, Ordering::Relaxed) {
+            self.wake.notify();
         }
+    }
+}
+
+impl<T: Send> Drop for Inlet<T> {
+    fn drop(&mut self) {
+        self.back.gone.store(true, Ordering::Relaxed);
+        self.settle();
     }
 }
 
@@ -261,11 +286,32 @@ mod tests {
             }
             let _ = done.send(());
         });
-        while !mailbox.senders[0].back.starving.load(Ordering::Relaxed) {
+        while !mailbox.senders[0].as_ref().unwrap().back.starving.load(Ordering::Relaxed) {
             std::thread::yield_now();
         }
         drop(mailbox);
         is_done.recv_timeout(std::time::Duration::from_secs(10)).expect("it waits for nobody");
+    }
+
+    #[test]
+    fn a_sender_comes_with_its_line_and_its_number_is_used_again_when_it_has_gone() {
+        let mut mailbox = mailbox();
+        let wake = Arc::new(Wake::thread());
+        let _first = mailbox.sender(&wake);
+        let (mut second, inlet) = line(mailbox.wake(), &wake);
+        second.put(2).unwrap();
+        assert!(mailbox.is_empty(), "it is not attached");
+        assert_eq!(mailbox.attach(inlet), 1);
+        assert!(!mailbox.is_empty());
+        second.put(3).unwrap();
+        assert_eq!(mailbox.take(1), Some(2));
+        mailbox.detach(1);
+        assert!(mailbox.is_empty() && mailbox.take(1).is_none());
+        // Nobody reads, so nobody waits.
+        for n in 0..2 * RING_LETTERS as u32 {
+            second.send(n);
+        }
+        assert_eq!(mailbox.attach(line(mailbox.wake(), &wake).1), 1);
     }
 
     #[test]

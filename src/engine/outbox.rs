@@ -15,6 +15,7 @@ use super::mailbox::Postbox;
 use super::presence::{Presence, ServedBy};
 use super::slab::Key;
 use crate::net::write_queue::{Buffers, WriteQueue};
+use crate::services::registry::{Entry, Registry};
 
 /// Rows per chunk; chunks never move.
 const CHUNK: usize = 256;
@@ -38,6 +39,8 @@ pub(crate) struct Outbox {
     /// The listeners of the broadcast that is being delivered.
     listeners: Vec<ConnId>,
     life: Arc<Life>,
+    /// The services, for those that ask whether they are to stop.
+    registry: Arc<Registry>,
 }
 
 /// The worker as one of its co-located instances sees it.
@@ -71,6 +74,7 @@ impl Outbox {
         posts: Vec<Option<Postbox<Mail>>>,
         channels: Arc<Channels>,
         life: Arc<Life>,
+        registry: Arc<Registry>,
     ) -> Outbox {
         let (presence, framing) = (Arc::clone(channels.presence()), channels.framing());
         Outbox {
@@ -85,7 +89,13 @@ impl Outbox {
             channels,
             listeners: Vec::new(),
             life,
+            registry,
         }
+    }
+
+    /// From now on these are the services.
+    pub(crate) fn see(&mut self, registry: Arc<Registry>) {
+        self.registry = registry;
     }
 
     /// The number of the worker.
@@ -376,7 +386,8 @@ impl Port for ServicePort<'_> {
     }
 
     fn is_stopping(&mut self) -> bool {
-        self.outbox.life.is_stopping()
+        let Outbox { life, registry, .. } = &*self.outbox;
+        life.is_stopping() || registry.get(self.service).is_some_and(Entry::is_stopping)
     }
 }
 
@@ -394,7 +405,8 @@ mod tests {
         let life = Arc::new(Life::new());
         let framing = Framing { auto_fragment: false };
         let channels = Arc::new(Channels::new(Arc::from([Presence::new()]), framing));
-        let mut outbox = Outbox::new(0, vec![None], channels, life);
+        let registry = Arc::new(Registry::new(std::iter::empty(), None));
+        let mut outbox = Outbox::new(0, vec![None], channels, life, registry);
         outbox.add(KEY);
         outbox.open(KEY, 100, ServedBy::service(1));
         outbox

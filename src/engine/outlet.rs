@@ -11,6 +11,7 @@ use super::life::Life;
 use super::mail::Mail;
 use super::mailbox::Postbox;
 use super::presence::{Presence, ServedBy};
+use crate::services::registry::Entry;
 
 /// Closed connections that are remembered. One of another service never leaves the set by itself; without its entry a
 /// message that crossed our close frame is merely delivered.
@@ -25,18 +26,20 @@ pub(crate) struct Outlet {
     closed: HashSet<ConnId>,
     channels: Arc<Channels>,
     life: Arc<Life>,
+    service: Arc<Entry>,
 }
 
 impl Outlet {
-    /// Of the instance `own`; `posts` are those to all workers, by number.
+    /// Of the instance `own` of `service`; `posts` are those to all workers, by number.
     pub(crate) fn new(
         posts: Vec<Postbox<Mail>>,
         own: ServedBy,
         channels: Arc<Channels>,
         life: Arc<Life>,
+        service: Arc<Entry>,
     ) -> Outlet {
         let presence = Arc::clone(channels.presence());
-        Outlet { posts, presence, own, closed: HashSet::new(), channels, life }
+        Outlet { posts, presence, own, closed: HashSet::new(), channels, life, service }
     }
 
     /// True while `conn` is open.
@@ -67,6 +70,11 @@ impl Outlet {
         for post in &self.posts {
             post.notify();
         }
+    }
+
+    /// The name of its service.
+    pub(crate) fn service(&self) -> &str {
+        &self.service.service.name
     }
 
     /// What the clock of the instance shows.
@@ -134,6 +142,6 @@ impl Port for Outlet {
     }
 
     fn is_stopping(&mut self) -> bool {
-        self.life.is_stopping()
+        self.life.is_stopping() || self.service.is_stopping()
     }
 }

@@ -1,25 +1,47 @@
 //! What threads tell the one that started them.
 
+use std::sync::mpsc::Sender;
+
+use crate::config::Service;
+
 /// One thing that happened in a thread.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// The start of an instance that was asked for last waits: [`Report::Started`] follows.
-    Waits,
-    /// An instance that was asked for last has started, or why not; and whether it has said before that it waits.
-    Started { result: Result<(), String>, waited: bool },
-    /// `onShutdown` of all instances of this thread has returned.
-    Stopped,
+    /// The start of this instance waits: [`Report::Started`] follows.
+    Waits(Who),
+    /// This instance has started, or why not.
+    Started(Who, Result<(), String>),
+    /// `onShutdown` of this instance has returned, or there was nothing to call.
+    Stopped(Who),
+    /// This worker has nothing to do with this service any more: no connection, no instance.
+    Left { service: usize },
     /// Somebody wants the server to stop.
     Signal,
+    /// Somebody wants a service to be replaced: those that it needs, in the order of their start, and itself as the last
+    /// one. What comes of it is sent back.
+    Replace { services: Vec<Service>, answer: Sender<Result<(), Refused>> },
     /// A thread has ended by an error: the server is not to go on.
     Died(String),
     /// The thread with this number has ended, in whatever way.
     Ended(usize),
 }
 
-impl Report {
-    /// An instance has started without waiting, or why not.
-    pub(crate) fn started(result: Result<(), String>) -> Report {
-        Report::Started { result, waited: false }
-    }
+/// Which instance a report is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Who {
+    /// The number of its service.
+    pub(crate) service: usize,
+    /// Its number among the instances of its service; of a co-located one that of its worker.
+    pub(crate) nth: usize,
+}
+
+/// Why a service was not replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// A text for the log.
+    pub why: String,
+    /// Whether the version before it was stopped all the same, and is not running any more.
+    pub stopped: bool,
+    /// Whether it is only that the server stops: it may be tried again.
+    pub stopping: bool,
 }

@@ -14,15 +14,16 @@ use super::mail::{Letter, Mail};
 use super::mailbox::{Mailbox, Postbox};
 use super::outlet::Outlet;
 use super::presence::ServedBy;
-use super::report::Report;
+use super::report::{Report, Who};
 use super::settings::Settings;
 use super::{bell, log_failure, setup};
-use crate::config::Service;
+use crate::services::registry::Entry;
 
 /// What a standalone instance is made of.
 pub(crate) struct Parts {
-    /// Its number among those of its service.
-    pub(crate) nth: usize,
+    pub(crate) entry: Arc<Entry>,
+    /// The number of its service, and its own among the instances of that.
+    pub(crate) who: Who,
     pub(crate) mailbox: Mailbox<Letter>,
     /// To every worker, by number.
     pub(crate) posts: Vec<Postbox<Mail>>,
@@ -32,10 +33,9 @@ pub(crate) struct Parts {
 }
 
 /// The state of the thread's loop.
-struct Alone<'s> {
+struct Alone {
     lua: Standalone,
-    service: &'s str,
-    nth: usize,
+    who: Who,
     mailbox: Mailbox<Letter>,
     outlet: Outlet,
     reports: Sender<Report>,
@@ -43,38 +43,41 @@ struct Alone<'s> {
     started: bool,
     /// `run` has ended.
     ended: bool,
-    /// The server stops: the end of the grace.
+    /// The server stops, or the service is replaced: the end of the grace.
     stop: Option<Instant>,
     /// Nobody needs the instance any more.
     exit: bool,
 }
 
 /// Loads the instance and runs it to its end. The thread's main function.
-pub(crate) fn run(parts: Parts, service: &Service) {
-    let Parts { nth, mailbox, posts, channels, settings, reports } = parts;
+pub(crate) fn run(parts: Parts) {
+    let Parts { entry, who, mailbox, posts, channels, settings, reports } = parts;
     mailbox.wake().adopt();
     let bell = bell(mailbox.wake());
-    let lua = match Standalone::load(&setup(service, nth, &settings, &bell)) {
+    let lua = match Standalone::load(&setup(&entry.service, who.nth, &settings, &bell)) {
         Ok(lua) => lua,
         Err(error) => {
-            let _ = reports.send(Report::started(Err(error.to_string())));
+            let _ = reports.send(Report::Started(who, Err(error.to_string())));
             return;
         }
     };
-    let outlet = Outlet::new(posts, ServedBy::NONE, channels, Arc::clone(&settings.life));
-    let service = service.name.as_str();
+    let outlet = Outlet::new(posts, ServedBy::NONE, channels, Arc::clone(&settings.life), entry);
     let (started, ended, stop, exit) = (false, false, None, false);
-    let mut alone = Alone { lua, service, nth, mailbox, outlet, reports, started, ended, stop, exit };
-    let _ = alone.reports.send(Report::Waits);
+    let mut alone = Alone { lua, who, mailbox, outlet, reports, started, ended, stop, exit };
+    let _ = alone.reports.send(Report::Waits(who));
     alone.lua.start(&mut alone.outlet);
     if alone.run() {
         alone.wind_down();
     }
 }
 
-impl Alone<'_> {
+impl Alone {
     /// Turns until the last fiber has ended, or told to end. False: it could not be started.
     fn run(&mut self) -> bool {
+        // Before the next turn, in which a `run` begins that may never wait.
+        if !self.settle() {
+            return false;
+        }
         loop {
             while let Some(letter) = self.mailbox.take(0) {
                 match letter {
@@ -94,7 +97,7 @@ impl Alone<'_> {
         }
     }
 
-    /// True when it has come to its end, or is to be brought there: nothing is left; or the server stops and there is
+    /// True when it has come to its end, or is to be brought there: nothing is left; or it is to stop and there is
     /// nothing to wait for, or the grace is over.
     fn is_done(&self) -> bool {
         if self.ended && self.lua.fibers() == 0 {
@@ -110,18 +113,24 @@ impl Alone<'_> {
             self.lua.turn(&mut self.outlet);
             self.outlet.notify();
         }
+        self.settle()
+    }
+
+    /// Sees to what has come of its fibers. False: it could not be started.
+    fn settle(&mut self) -> bool {
         while let Some(outcome) = self.lua.next_outcome() {
             match outcome {
                 Outcome::Started(result) => {
                     let result = result.map_err(|failure| failure.to_string());
                     self.started = result.is_ok();
-                    let _ = self.reports.send(Report::Started { result, waited: true });
+                    let _ = self.reports.send(Report::Started(self.who, result));
                     if !self.started {
                         return false;
                     }
                 }
                 Outcome::Ended(Ok(())) => {
-                    tracing::info!("service '{}', instance {}: run has returned", self.service, self.nth);
+                    let (service, nth) = (self.outlet.service(), self.who.nth);
+                    tracing::info!("service '{service}', instance {nth}: run has returned");
                     self.ended = true;
                 }
                 Outcome::Ended(Err(failure)) => {
@@ -157,7 +166,7 @@ impl Alone<'_> {
             self.sleep(deadline);
         }
         if let Some(text) = self.lua.deadlock() {
-            tracing::error!("service '{}': {text}", self.service);
+            tracing::error!("service '{}': {text}", self.outlet.service());
         }
     }
 

@@ -47,6 +47,8 @@ pub(crate) enum Ended {
     Io(io::ErrorKind),
     /// The server stops and the grace is over.
     Shutdown,
+    /// Its service is replaced and the grace is over.
+    Restart,
 }
 
 impl Ended {
@@ -80,6 +82,7 @@ impl fmt::Display for Ended {
             Ended::Undrained => write!(f, "the peer went on sending after the end"),
             Ended::Io(kind) => write!(f, "{kind}"),
             Ended::Shutdown => write!(f, "the server stops"),
+            Ended::Restart => write!(f, "the service restarts"),
         }
     }
 }

@@ -1,18 +1,19 @@
 //! Starting the services, one after the other.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::threads::Kind;
-use super::{Outcome, Server, StartError};
+use super::versions::{Member, Phase};
+use super::{Outcome, Server, StartError, Turn};
 use crate::config::{Placement, Service};
-use crate::engine::channels::Channels;
-use crate::engine::dedicated;
 use crate::engine::mail::{Letter, Mail};
-use crate::engine::mailbox::{Mailbox, Postbox};
-use crate::engine::report::Report;
-use crate::engine::settings::Settings;
-use crate::engine::standalone;
+use crate::engine::mailbox::{self, Mailbox, Postbox};
+use crate::engine::report::{Report, Who};
+use crate::engine::wake::Wake;
+use crate::engine::{Link, dedicated, standalone};
+use crate::services::registry::Entry;
 
 /// Modules of "preload" that are part of this version.
 const MODULES: [&str; 5] = ["mqr", "murmur", "nap", "pam_auth", "time"];
@@ -23,131 +24,124 @@ const REMINDER: Duration = Duration::from_secs(10);
 /// How long a server that is to stop waits for the start of an instance that does not wait itself.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the thread of a dedicated instance needs, and the way to it.
-pub(super) struct Boxes {
-    pub(super) mailbox: Mailbox<Letter>,
-    /// To every worker.
-    pub(super) posts: Vec<Postbox<Mail>>,
-    /// To the instance.
-    pub(super) post: Postbox<Letter>,
-}
-
 impl Server {
-    /// Starts all services; `boxes` are those of the dedicated instances in order, then of the standalone ones.
-    pub(super) fn start_services(
-        &mut self,
-        settings: &Arc<Settings>,
-        channels: &Arc<Channels>,
-        mut boxes: Vec<Boxes>,
-    ) -> Result<(), StartError> {
-        let mut alone = boxes.split_off(self.registry.instances()).into_iter();
-        let mut boxes = boxes.into_iter();
-        for number in 0..self.registry.entries().len() {
-            let registry = Arc::clone(&self.registry);
-            let entry = registry.entry(number);
-            let boxes: Vec<_> = boxes.by_ref().take(entry.instances.len()).collect();
-            let (mut dedicated, mut standalone) = (Vec::new(), Vec::new());
-            let outcome = match self.obstacle(&entry.service) {
-                _ if !entry.service.auto_start || self.stop_ordered => Outcome::NotStarted,
-                Some(obstacle) => Outcome::Failed(obstacle),
-                None => {
-                    let expected = match entry.service.placement {
-                        Placement::Worker => {
-                            for worker in &mut self.workers {
-                                worker.send(Mail::Start { service: number });
-                            }
-                            self.workers.len()
-                        }
-                        Placement::Dedicated(count) => {
-                            for (nth, boxes) in boxes.into_iter().enumerate() {
-                                dedicated.push(self.start_dedicated(number, nth, boxes, settings, channels)?);
-                            }
-                            count
-                        }
-                        Placement::Standalone(count) => {
-                            for (nth, boxes) in alone.by_ref().take(count).enumerate() {
-                                let post = self.start_standalone(number, nth, boxes, settings, channels)?;
-                                standalone.push(post);
-                            }
-                            count
-                        }
-                    };
-                    self.outcome(&entry.service, expected)?
-                }
-            };
-            match &outcome {
-                Outcome::Running => entry.set_running(true),
-                // If it is the server's stop that came between, the instances are stopped with the others.
-                Outcome::NotStarted => {}
-                Outcome::Failed(why) => {
-                    tracing::error!("{why}");
-                    // Some instances may run; nobody will ever need them.
-                    let deadline = Instant::now() + self.grace;
-                    for mut post in dedicated.drain(..).chain(standalone.drain(..)) {
-                        post.send(Letter::Exit { deadline });
-                    }
-                }
+    /// Starts all services, one after the other.
+    pub(super) fn start_services(&mut self, services: Vec<Service>) -> Result<(), StartError> {
+        let mut numbers = Vec::new();
+        for service in services {
+            numbers.push(self.versions.add(service, true).map_err(io::Error::other)?);
+        }
+        self.publish();
+        for number in numbers {
+            let service = &Arc::clone(&self.versions.at(number).entry).service;
+            if !service.auto_start || self.stop_ordered {
+                continue;
             }
-            self.dedicated.append(&mut dedicated);
-            self.standalone.append(&mut standalone);
-            self.outcomes.push(outcome);
+            match self.obstacle(service) {
+                Some(obstacle) => self.versions.at(number).outcome = Outcome::Failed(obstacle),
+                None => self.start_version(number)?,
+            }
+            if let Outcome::Failed(why) = &self.versions.at(number).outcome {
+                tracing::error!("{why}");
+            }
         }
         Ok(())
     }
 
-    /// Starts the thread of a dedicated instance, and gives the way to it.
-    fn start_dedicated(
-        &mut self,
-        service: usize,
-        nth: usize,
-        boxes: Boxes,
-        settings: &Arc<Settings>,
-        channels: &Arc<Channels>,
-    ) -> Result<Postbox<Letter>, StartError> {
-        let registry = Arc::clone(&self.registry);
-        let entry = registry.entry(service);
-        let parts = dedicated::Parts {
-            number: entry.instances.start + nth,
-            nth,
-            mailbox: boxes.mailbox,
-            posts: boxes.posts,
-            channels: Arc::clone(channels),
-            settings: Arc::clone(settings),
-            reports: self.threads.sender().clone(),
-        };
-        let name = format!("{}-{nth}", entry.service.name);
-        let registry = Arc::clone(&registry);
-        self.threads.spawn(Kind::Dedicated, name, move || {
-            dedicated::run(parts, &registry.entry(service).service);
-            Ok(())
-        })?;
-        Ok(boxes.post)
+    /// Starts the instances of a version, and waits until it is known what became of them.
+    pub(super) fn start_version(&mut self, number: usize) -> Result<(), StartError> {
+        let entry = Arc::clone(&self.versions.at(number).entry);
+        self.versions.at(number).phase = Phase::Starting;
+        match entry.service.placement {
+            Placement::Worker => {
+                for worker in &mut self.workers {
+                    worker.send(Mail::Start { service: number });
+                    self.versions.at(number).members.push(Member::new(None));
+                }
+            }
+            Placement::Dedicated(count) => {
+                for nth in 0..count {
+                    self.start_dedicated(&entry, Who { service: number, nth })?;
+                }
+            }
+            Placement::Standalone(count) => {
+                for nth in 0..count {
+                    self.start_standalone(&entry, Who { service: number, nth })?;
+                }
+            }
+        }
+        self.await_start(number)?;
+        match self.versions.at(number).outcome {
+            Outcome::Running => {
+                entry.set_running(true);
+                self.versions.at(number).phase = Phase::Running;
+            }
+            // It is the server's stop that came between: the instances are stopped with the others.
+            Outcome::NotStarted => {}
+            Outcome::Failed(_) => self.abandon(number),
+        }
+        Ok(())
     }
 
-    /// Starts the thread of a standalone instance, and gives the way to it.
-    fn start_standalone(
-        &mut self,
-        service: usize,
-        nth: usize,
-        boxes: Boxes,
-        settings: &Arc<Settings>,
-        channels: &Arc<Channels>,
-    ) -> Result<Postbox<Letter>, StartError> {
-        let registry = Arc::clone(&self.registry);
-        let Boxes { mailbox, posts, post } = boxes;
-        let (settings, channels) = (Arc::clone(settings), Arc::clone(channels));
-        let reports = self.threads.sender().clone();
-        let name = format!("{}-{nth}", registry.entry(service).service.name);
-        self.threads.spawn(Kind::Standalone, name, move || {
-            let parts = standalone::Parts { nth, mailbox, posts, channels, settings, reports };
-            standalone::run(parts, &registry.entry(service).service);
+    /// Starts the thread of a dedicated instance, and ties it to the workers.
+    fn start_dedicated(&mut self, entry: &Arc<Entry>, who: Who) -> Result<(), StartError> {
+        let (mailbox, posts, post) = self.connect(entry, who);
+        let parts = dedicated::Parts {
+            entry: Arc::clone(entry),
+            who,
+            mailbox,
+            posts,
+            channels: Arc::clone(&self.channels),
+            settings: Arc::clone(&self.settings),
+            reports: self.threads.sender().clone(),
+        };
+        let thread = self.threads.spawn(Kind::Dedicated, thread_name(entry, who), move || {
+            dedicated::run(parts);
             Ok(())
         })?;
-        Ok(post)
+        self.versions.at(who.service).members.push(Member::new(Some((post, thread))));
+        Ok(())
+    }
+
+    /// Starts the thread of a standalone instance, and ties it to the workers.
+    fn start_standalone(&mut self, entry: &Arc<Entry>, who: Who) -> Result<(), StartError> {
+        let (mailbox, posts, post) = self.connect(entry, who);
+        let parts = standalone::Parts {
+            entry: Arc::clone(entry),
+            who,
+            mailbox,
+            posts,
+            channels: Arc::clone(&self.channels),
+            settings: Arc::clone(&self.settings),
+            reports: self.threads.sender().clone(),
+        };
+        let thread = self.threads.spawn(Kind::Standalone, thread_name(entry, who), move || {
+            standalone::run(parts);
+            Ok(())
+        })?;
+        self.versions.at(who.service).members.push(Member::new(Some((post, thread))));
+        Ok(())
+    }
+
+    /// Makes the mailbox of an instance with a thread of its own, its ways to the workers, and ours to it.
+    fn connect(&mut self, entry: &Entry, who: Who) -> (Mailbox<Letter>, Vec<Postbox<Mail>>, Postbox<Letter>) {
+        let wake = Arc::new(Wake::thread());
+        let mut mailbox = Mailbox::new(Arc::clone(&wake));
+        let serves = matches!(entry.service.placement, Placement::Dedicated(_));
+        let instance = entry.instances.start + who.nth;
+        let mut posts = Vec::new();
+        for (worker, its_wake) in self.workers.iter_mut().zip(&self.worker_wakes) {
+            let link = serves.then(|| Box::new(Link::new(mailbox.sender(its_wake))));
+            let (post, inlet) = mailbox::line(its_wake, &wake);
+            worker.send(Mail::Connect { instance, link, inlet: Box::new(inlet) });
+            posts.push(post);
+        }
+        let post = mailbox.sender(&self.own);
+        (mailbox, posts, post)
     }
 
     /// What keeps a service from being started before it is even tried.
-    fn obstacle(&self, service: &Service) -> Option<String> {
+    pub(super) fn obstacle(&self, service: &Service) -> Option<String> {
         let name = &service.name;
         let missing = |what: &str| {
             Some(format!(
@@ -169,52 +163,50 @@ impl Server {
         })
     }
 
-    /// Waits for `expected` instances of a service to say whether they have started, or, if the server is to stop, until
-    /// all that have not wait themselves: these can be stopped like others.
-    fn outcome(&mut self, service: &Service, expected: usize) -> Result<Outcome, StartError> {
-        let mut outcome = Outcome::Running;
-        let (mut left, mut waiting) = (expected, 0);
+    /// Waits for the instances of a version to say whether they have started, or, if the server is to stop, until all that
+    /// have not wait themselves: these can be stopped like others.
+    fn await_start(&mut self, number: usize) -> Result<(), StartError> {
         let mut reminder = Instant::now() + REMINDER;
         let mut patience = None;
-        while left > 0 {
-            if self.stop_ordered && waiting == left {
-                // What has failed has no thread any more that could be told to stop.
-                return Ok(if outcome == Outcome::Running { Outcome::NotStarted } else { outcome });
+        loop {
+            let version = self.versions.at(number);
+            let (left, waiting) = version.starting();
+            if left == 0 && version.outcome == Outcome::NotStarted {
+                version.outcome = Outcome::Running;
             }
-            match self.threads.next(Some(patience.unwrap_or(reminder))) {
-                Some(Report::Waits) => waiting += 1,
-                Some(Report::Started { result, waited }) => {
-                    left -= 1;
-                    // Of a service before this one, if a thread has died.
-                    waiting = waiting.saturating_sub(usize::from(waited));
-                    if let Err(error) = result {
-                        outcome = Outcome::Failed(error);
-                    }
-                }
-                Some(Report::Signal) => {
-                    self.stop_ordered = true;
-                    patience = Some(Instant::now() + PATIENCE);
-                }
-                Some(Report::Died(error)) => {
+            // What has failed has no thread any more that could be told to stop.
+            if left == 0 || (self.stop_ordered && waiting == left) {
+                return Ok(());
+            }
+            if self.stop_ordered {
+                patience.get_or_insert_with(|| Instant::now() + PATIENCE);
+            }
+            match self.turn(Some(patience.unwrap_or(reminder))) {
+                Turn::Seen => {}
+                Turn::Died(error) => {
                     // `wait` must hear of it too: a server without one of its threads is not to go on.
                     let _ = self.threads.sender().send(Report::Died(error.clone()));
-                    return Ok(Outcome::Failed(error));
+                    self.versions.at(number).outcome = Outcome::Failed(error);
+                    return Ok(());
                 }
-                Some(Report::Stopped | Report::Ended(_)) => {}
-                None if patience.is_some() => return Err(StartError::Stopped),
-                None => {
+                Turn::Over if patience.is_some_and(|patience| Instant::now() >= patience) => {
+                    return Err(StartError::Stopped);
+                }
+                Turn::Over if Instant::now() >= reminder => {
                     reminder += REMINDER;
-                    let handler = match service.placement {
-                        Placement::Standalone(_) => "init",
-                        _ => "onStart",
-                    };
-                    let name = &service.name;
+                    let version = self.versions.at(number);
+                    let handler = if version.is_standalone() { "init" } else { "onStart" };
+                    let (name, count) = (version.name(), version.members.len());
                     tracing::warn!(
-                        "service '{name}': {handler} of {left} of {expected} instances has not returned yet"
+                        "service '{name}': {handler} of {left} of {count} instances has not returned yet"
                     );
                 }
+                Turn::Over => {}
             }
         }
-        Ok(outcome)
     }
+}
+
+fn thread_name(entry: &Entry, who: Who) -> String {
+    format!("{}-{}", entry.service.name, who.nth)
 }

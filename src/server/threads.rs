@@ -1,5 +1,6 @@
 //! The threads of a server: their starts, what they report, and their ends.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
@@ -9,7 +10,10 @@ use crate::engine::report::Report;
 
 /// All threads but the listeners, with the one channel by which every thread reports.
 pub(super) struct Threads {
-    all: Vec<Thread>,
+    /// Those that run, by number.
+    running: BTreeMap<usize, Thread>,
+    /// The number of the next one.
+    next: usize,
     reports: Receiver<Report>,
     sender: Sender<Report>,
 }
@@ -17,7 +21,6 @@ pub(super) struct Threads {
 struct Thread {
     name: String,
     kind: Kind,
-    ended: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,7 +33,7 @@ pub(super) enum Kind {
 impl Threads {
     pub(super) fn new() -> Threads {
         let (sender, reports) = mpsc::channel();
-        Threads { all: Vec::new(), reports, sender }
+        Threads { running: BTreeMap::new(), next: 0, reports, sender }
     }
 
     /// The way by which a thread reports.
@@ -38,14 +41,14 @@ impl Threads {
         &self.sender
     }
 
-    /// Starts a thread whose end is reported, a panic too.
+    /// Starts a thread whose end is reported, a panic too. Tells its number.
     pub(super) fn spawn(
         &mut self,
         kind: Kind,
         name: String,
         run: impl FnOnce() -> io::Result<()> + Send + 'static,
-    ) -> io::Result<()> {
-        let number = self.all.len();
+    ) -> io::Result<usize> {
+        let number = self.next;
         let reports = self.sender.clone();
         let run = std::panic::AssertUnwindSafe(run);
         let own_name = name.clone();
@@ -60,8 +63,9 @@ impl Threads {
             }
             let _ = reports.send(Report::Ended(number));
         })?;
-        self.all.push(Thread { name, kind, ended: false });
-        Ok(())
+        self.next += 1;
+        self.running.insert(number, Thread { name, kind });
+        Ok(number)
     }
 
     /// The next report, if one comes before `deadline`.
@@ -74,35 +78,20 @@ impl Threads {
             None => self.reports.recv().ok(),
         };
         if let Some(Report::Ended(number)) = report {
-            self.all[number].ended = true;
+            self.running.remove(&number);
         }
         report
     }
 
-    /// Waits until so many threads have said [`Report::Stopped`], and says if it took too long.
-    pub(super) fn await_stopped(&mut self, count: usize, deadline: Instant) {
-        let mut left = count;
-        while left > 0 {
-            match self.next(Some(deadline)) {
-                Some(Report::Stopped) => left -= 1,
-                Some(report) => log_death(&report),
-                None => {
-                    tracing::warn!("{left} of {count} threads did not finish onShutdown in time");
-                    return;
-                }
-            }
-        }
-    }
-
     /// Waits until all threads of this kind have ended, and says which of them took too long with `what`.
     pub(super) fn await_ends(&mut self, kind: Kind, deadline: Instant, what: &str) {
-        let left = |thread: &&Thread| thread.kind == kind && !thread.ended;
-        while self.all.iter().any(|thread| left(&thread)) {
+        let left = |thread: &&Thread| thread.kind == kind;
+        while self.running.values().any(|thread| left(&thread)) {
             match self.next(Some(deadline)) {
                 Some(report) => log_death(&report),
                 None => {
                     let names: Vec<&str> =
-                        self.all.iter().filter(left).map(|thread| thread.name.as_str()).collect();
+                        self.running.values().filter(left).map(|thread| thread.name.as_str()).collect();
                     tracing::warn!("did not finish {what} in time: {}", names.join(", "));
                     return;
                 }

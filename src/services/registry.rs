@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use lapps_parser::decoder::Limits;
@@ -9,78 +10,83 @@ use lapps_parser::decoder::Limits;
 use crate::config::{Placement, Service};
 use crate::services::acl::Admitted;
 
-/// All services. It does not change while the server runs, apart from the states.
+/// All services at one moment. It does not change; what is replaced while the server runs makes a new one, and each worker
+/// is given that by mail.
 pub(crate) struct Registry {
-    entries: Vec<Entry>,
+    /// By number. A version that is on its way out is still here, because connections are served by it.
+    entries: Vec<Option<Arc<Entry>>>,
     by_target: HashMap<String, usize>,
     /// The page that answers `GET /`, in the demo.
     pub(crate) page: Option<&'static str>,
 }
 
-/// One service.
+/// One version of a service.
 pub(crate) struct Entry {
     pub(crate) service: Service,
-    /// The numbers of its dedicated instances, counted over all services.
+    /// The numbers of its instances that have a thread of their own. No two versions that are there at the same time have one
+    /// in common.
     pub(crate) instances: Range<usize>,
-    /// Connections of each of these instances.
+    /// Connections of each of its dedicated instances.
     loads: Box<[AtomicUsize]>,
     running: AtomicBool,
+    stopping: AtomicBool,
 }
 
 impl Registry {
-    /// Numbers the dedicated instances of `services` in order.
-    pub(crate) fn new(services: Vec<Service>, page: Option<&'static str>) -> Registry {
-        let mut entries = Vec::with_capacity(services.len());
-        let mut next = 0;
-        for service in services {
-            let count = match service.placement {
-                Placement::Dedicated(count) => count,
-                Placement::Worker | Placement::Standalone(_) => 0,
-            };
-            entries.push(Entry {
-                service,
-                instances: next..next + count,
-                loads: (0..count).map(|_| AtomicUsize::new(0)).collect(),
-                running: AtomicBool::new(false),
-            });
-            next += count;
+    /// The versions by number, each with whether clients find it by its target.
+    pub(crate) fn new<'e>(
+        versions: impl Iterator<Item = Option<(&'e Arc<Entry>, bool)>>,
+        page: Option<&'static str>,
+    ) -> Registry {
+        let mut registry = Registry { entries: Vec::new(), by_target: HashMap::new(), page };
+        for (number, version) in versions.enumerate() {
+            registry.entries.push(version.map(|(entry, _)| Arc::clone(entry)));
+            if let Some((entry, true)) = version {
+                registry.by_target.insert(entry.service.request_target.clone(), number);
+            }
         }
-        let by_target =
-            entries.iter().enumerate().map(|(n, entry)| (entry.service.request_target.clone(), n)).collect();
-        Registry { entries, by_target, page }
+        registry
     }
 
-    /// All services, in the order in which they start.
-    pub(crate) fn entries(&self) -> &[Entry] {
-        &self.entries
+    /// One more than the highest number of a service.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
     }
 
-    /// The service with this number.
+    /// The service with this number, which somebody still serves or is served by.
     pub(crate) fn entry(&self, number: usize) -> &Entry {
-        &self.entries[number]
+        self.get(number).expect("a number is given up only when nobody has it any more")
+    }
+
+    /// The service with this number, if there is one.
+    pub(crate) fn get(&self, number: usize) -> Option<&Entry> {
+        self.entries.get(number)?.as_deref()
     }
 
     /// The number of the service with this target.
     pub(crate) fn find(&self, target: &str) -> Option<usize> {
         self.by_target.get(target).copied()
     }
-
-    /// Number of dedicated instances of all services.
-    pub(crate) fn instances(&self) -> usize {
-        self.entries.last().map_or(0, |entry| entry.instances.end)
-    }
-
-    /// Number of instances with a thread of their own: the dedicated ones, and then the standalone ones.
-    pub(crate) fn threads(&self) -> usize {
-        let standalone = self.entries.iter().map(|entry| match entry.service.placement {
-            Placement::Standalone(count) => count,
-            Placement::Worker | Placement::Dedicated(_) => 0,
-        });
-        self.instances() + standalone.sum::<usize>()
-    }
 }
 
 impl Entry {
+    /// A version that is not running yet; its instances with a thread of their own, if it has any, are numbered from `first`
+    /// on.
+    pub(crate) fn new(service: Service, first: usize) -> Entry {
+        let (threads, serving) = match service.placement {
+            Placement::Worker => (0, 0),
+            Placement::Dedicated(count) => (count, count),
+            Placement::Standalone(count) => (count, 0),
+        };
+        Entry {
+            service,
+            instances: first..first + threads,
+            loads: (0..serving).map(|_| AtomicUsize::new(0)).collect(),
+            running: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
     /// True when every instance is loaded and has started.
     pub(crate) fn is_running(&self) -> bool {
         self.running.load(Ordering::Acquire)
@@ -88,6 +94,17 @@ impl Entry {
 
     pub(crate) fn set_running(&self, running: bool) {
         self.running.store(running, Ordering::Release);
+    }
+
+    /// True once this version is to stop, though the server goes on.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Says that this version is to stop.
+    pub(crate) fn stop(&self) {
+        // Nothing else is published by it: whoever has to act gets a letter.
+        self.stopping.store(true, Ordering::Relaxed);
     }
 
     /// What a message to this service may be.

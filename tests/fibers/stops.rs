@@ -96,7 +96,7 @@ fn on_shutdown_that_waits_beyond_the_grace_is_interrupted() {
     }
     let (took, log) = stop(server);
     assert!(took >= Duration::from_millis(300) && took < SOON, "{took:?}");
-    assert!(log.contains("2 of 2 threads did not finish onShutdown in time"), "{log}");
+    assert!(log.contains("2 of 2 instances did not finish onShutdown in time"), "{log}");
     for name in ["slow", "slow_dedicated"] {
         assert!(log.contains(&format!("{name} cleaned\n")), "{log}");
         assert_eq!(lines(&log, &format!("{name} lost ")).len(), 1, "{log}");

@@ -279,6 +279,8 @@ function core.start_main()
         init()
         host.init_done()
         core.watches_deadlock = true
+        -- A run that never waits lets nobody else act: whoever started this hears first that init is over.
+        core.yield(core.enter("run"))
         run()
     end)
     core.main_task = fiber.task

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use lapps_lua::port::Event;
 use lapps_lua::reactive::Verdict;
 
+use super::input::link_to;
 use super::{Fin, Home, Pause, Worker};
 use crate::engine::slab::Key;
 use crate::net::ended::{Ended, LastWord};
@@ -109,7 +110,9 @@ impl Worker {
                 conn.transport.reset_on_close();
                 return self.forget(key);
             }
-            Ended::Io(_) | Ended::CloseUnanswered | Ended::Shutdown => return self.forget(key),
+            Ended::Io(_) | Ended::CloseUnanswered | Ended::Shutdown | Ended::Restart => {
+                return self.forget(key);
+            }
             Ended::Eof if was_closing => {
                 // All was said on both sides, unless our side is not written yet.
                 return if conn.fin == Fin::Sent { self.forget(key) } else { self.flush(key) };
@@ -166,6 +169,7 @@ impl Worker {
         match std::mem::replace(&mut conn.home, Home::None) {
             Home::None => {}
             Home::Here { service } => {
+                self.served[usize::from(service)] -= 1;
                 if let Verdict::Fail(failure) = self.tell(service.into(), Event::Disconnected(id)) {
                     tracing::error!("{failure}");
                 }
@@ -173,7 +177,8 @@ impl Worker {
             }
             Home::Dedicated { service, instance } => {
                 self.registry.entry(usize::from(service)).leave(usize::from(instance));
-                self.links[usize::from(instance)].disconnected(id);
+                self.served[usize::from(service)] -= 1;
+                link_to(&mut self.links, instance).disconnected(id);
             }
         }
     }

@@ -5,6 +5,7 @@ use lapps_lua::reactive::Verdict;
 
 use super::instances::fail;
 use super::{Conn, Fin, Home, Pause, Worker};
+use crate::engine::link::Link;
 use crate::engine::presence::ServedBy;
 use crate::engine::slab::Key;
 use crate::net::connection::Happening;
@@ -138,7 +139,7 @@ impl Worker {
                     return Flow::Paused(at, Pause::Budget);
                 }
                 if let Home::Dedicated { instance, .. } = conn.home {
-                    let link = &mut self.links[usize::from(instance)];
+                    let link = link_to(&mut self.links, instance);
                     if conn.marked == 0 && conn.in_flight > high_water / 4 && link.has_room() {
                         link.mark(self.outbox.id(key));
                         conn.marked = conn.in_flight;
@@ -182,7 +183,7 @@ impl Worker {
                         }
                         Home::Dedicated { instance, .. } => {
                             conn.in_flight += payload.len() + OVERHEAD;
-                            self.links[usize::from(instance)].message(id, opcode, payload);
+                            link_to(&mut self.links, instance).message(id, opcode, payload);
                         }
                         Home::None => {}
                     }
@@ -207,10 +208,11 @@ impl Worker {
                                 None => (Home::Here { service: service as u16 }, ServedBy::service(service)),
                             };
                             conn.home = home;
+                            self.served[service] += 1;
                             self.outbox.open(key, entry.service.outgoing_limit, by);
                             let id = self.outbox.id(key);
                             if let Home::Dedicated { instance, .. } = home {
-                                self.links[usize::from(instance)].opened(id);
+                                link_to(&mut self.links, instance).opened(id);
                             } else if let Some(instance) = &mut self.instances[service] {
                                 let opened = Event::Opened(id);
                                 if let Verdict::Fail(failure) =
@@ -234,11 +236,18 @@ impl Worker {
         conn.pause = pause;
         match (pause, conn.home) {
             (Pause::Budget, _) => self.ready.push(key),
-            (Pause::Ring, Home::Dedicated { instance, .. }) => self.links[usize::from(instance)].wait(key),
+            (Pause::Ring, Home::Dedicated { instance, .. }) => {
+                link_to(&mut self.links, instance).wait(key);
+            }
             // Flushing lets it go on, or the instance.
             _ => {}
         }
     }
+}
+
+/// The line to an instance that serves a connection.
+pub(super) fn link_to(links: &mut [Option<Link>], instance: u16) -> &mut Link {
+    links[usize::from(instance)].as_mut().expect("an instance that serves a connection is connected")
 }
 
 impl Conn {

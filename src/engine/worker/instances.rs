@@ -12,7 +12,7 @@ use super::Worker;
 use crate::engine::instance::{CLEANUP, Instance, Settled};
 use crate::engine::log_failure;
 use crate::engine::outbox::Outbox;
-use crate::engine::report::Report;
+use crate::engine::report::{Report, Who};
 use crate::engine::slab::Key;
 
 impl Worker {
@@ -22,13 +22,14 @@ impl Worker {
         let number = self.outbox.worker();
         let wake = self.mailbox.wake();
         let mut port = self.outbox.port(service);
+        let who = Who { service, nth: number };
         let report = match Instance::load(&entry.service, number, &self.settings, wake, &mut port) {
             Ok(instance) => {
                 let waits = instance.is_starting();
                 self.instances[service] = Some(instance);
-                if waits { Report::Waits } else { Report::started(Ok(())) }
+                if waits { Report::Waits(who) } else { Report::Started(who, Ok(())) }
             }
-            Err(error) => Report::started(Err(error)),
+            Err(error) => Report::Started(who, Err(error)),
         };
         let _ = self.reports.send(report);
     }
@@ -51,16 +52,11 @@ impl Worker {
                     if result.is_err() {
                         self.instances[service] = None;
                     }
-                    let _ = self.reports.send(Report::Started { result, waited: true });
+                    let _ = self.reports.send(Report::Started(self.who(service), result));
                 }
                 Settled::Handled { conn, weight } => self.on_handled(key_of(conn), weight),
                 Settled::Failed(failure) => fail(&mut self.outbox, &failure),
-                Settled::Stopped => {
-                    self.stops_left -= 1;
-                    if self.stops_left == 0 {
-                        let _ = self.reports.send(Report::Stopped);
-                    }
-                }
+                Settled::Stopped => drop(self.reports.send(Report::Stopped(self.who(service)))),
             }
         }
     }
@@ -84,18 +80,19 @@ impl Worker {
         Some(self.settings.life.moment(due))
     }
 
-    /// Calls `onShutdown` of every instance.
-    pub(super) fn stop_instances(&mut self) {
-        for service in 0..self.instances.len() {
-            if let Some(instance) = &mut self.instances[service]
-                && !instance.stop(&mut self.outbox.port(service))
-            {
-                self.stops_left += 1;
-            }
+    /// Calls `onShutdown` of the instance of `service`.
+    pub(super) fn stop(&mut self, service: usize) {
+        let stopped = match &mut self.instances[service] {
+            Some(instance) => instance.stop(&mut self.outbox.port(service)),
+            None => true,
+        };
+        if stopped {
+            let _ = self.reports.send(Report::Stopped(self.who(service)));
         }
-        if self.stops_left == 0 {
-            let _ = self.reports.send(Report::Stopped);
-        }
+    }
+
+    fn who(&self, service: usize) -> Who {
+        Who { service, nth: self.outbox.worker() }
     }
 
     /// True when no instance needs more time, provided that no event comes any more.

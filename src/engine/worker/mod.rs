@@ -3,6 +3,7 @@
 mod ending;
 mod input;
 mod instances;
+mod leaving;
 mod timing;
 
 use std::io;
@@ -28,6 +29,7 @@ use crate::net::connection::Connection;
 use crate::net::ended::{Ended, LastWord};
 use crate::net::transport::{CIPHER_CARRY, CIPHER_READ, Transport};
 use crate::services::registry::Registry;
+use leaving::Leaving;
 
 /// The token of the worker's own wake-up; no connection has it.
 pub(crate) const WAKE: Token = Token(usize::MAX);
@@ -52,8 +54,6 @@ pub(crate) struct Parts {
     pub(crate) poll: Poll,
     pub(crate) mailbox: Mailbox<Mail>,
     pub(crate) outbox: Outbox,
-    /// To every dedicated instance, by number.
-    pub(crate) links: Vec<Link>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) load: Arc<Load>,
@@ -66,11 +66,17 @@ pub(crate) struct Worker {
     mailbox: Mailbox<Mail>,
     conns: Slab<Conn>,
     outbox: Outbox,
-    links: Vec<Link>,
+    /// To every dedicated instance, by number.
+    links: Vec<Option<Link>>,
+    /// The senders in the mailbox that instances with a thread of their own are, by number.
+    senders: Vec<Option<usize>>,
     /// The co-located instances, by number of their service.
     instances: Vec<Option<Instance>>,
-    /// Instances whose `onShutdown` waits.
-    stops_left: usize,
+    /// Connections that are served by each service, by number.
+    served: Vec<usize>,
+    /// Services that are on their way out, and those whose turn to go came with this turn's mail.
+    leaving: Vec<Leaving>,
+    leave_ordered: Vec<Leaving>,
     registry: Arc<Registry>,
     settings: Arc<Settings>,
     load: Arc<Load>,
@@ -159,17 +165,18 @@ impl Worker {
     pub(crate) fn new(parts: Parts) -> Worker {
         let input = parts.settings.read_buffer.max(CIPHER_READ + CIPHER_CARRY);
         let cipher = if parts.settings.tls.is_some() { CIPHER_READ } else { 0 };
-        let mut instances = Vec::new();
-        instances.resize_with(parts.registry.entries().len(), || None);
-        Worker {
+        let mut worker = Worker {
             poll: parts.poll,
             mailbox: parts.mailbox,
             conns: Slab::new(),
             outbox: parts.outbox,
-            links: parts.links,
-            instances,
-            stops_left: 0,
-            registry: parts.registry,
+            links: Vec::new(),
+            senders: Vec::new(),
+            instances: Vec::new(),
+            served: Vec::new(),
+            leaving: Vec::new(),
+            leave_ordered: Vec::new(),
+            registry: Arc::clone(&parts.registry),
             settings: parts.settings,
             load: parts.load,
             reports: parts.reports,
@@ -182,7 +189,9 @@ impl Worker {
             handshakes_left: 0,
             drain_ordered: None,
             drain: None,
-        }
+        };
+        worker.see(parts.registry);
+        worker
     }
 
     /// Turns until the server has stopped.
@@ -208,8 +217,11 @@ impl Worker {
             self.take_due();
             self.turn_instances();
             self.flush_all(&mut keys);
-            for link in &mut self.links {
+            for link in self.links.iter_mut().flatten() {
                 link.turn(&mut self.ready);
+            }
+            if !self.leaving.is_empty() {
+                self.see_off();
             }
             self.outbox.notify();
             self.load.queued.store(self.ready.len(), Ordering::Relaxed);
@@ -256,7 +268,8 @@ impl Worker {
             return Some(Duration::ZERO);
         }
         let due = self.wheel.earliest().map(|tick| timing::time_of(self.started, tick));
-        let next = [self.next_turn(), due, self.drain].into_iter().flatten().min();
+        let leaving = self.leaving.iter().map(|leaving| leaving.deadline).min();
+        let next = [self.next_turn(), due, self.drain, leaving].into_iter().flatten().min();
         let wait = next.map(|next| next.saturating_duration_since(Instant::now()));
         [wait, self.settings.max_poll_wait].into_iter().flatten().min()
     }
@@ -294,6 +307,9 @@ impl Worker {
             }
         }
         // Only now: the other senders' mail that was there before the order, such as a goodbye, has been taken.
+        for leaving in std::mem::take(&mut self.leave_ordered) {
+            self.begin_to_leave(leaving);
+        }
         if let Some(deadline) = self.drain_ordered.take() {
             self.drain = Some(deadline);
             for key in self.conns.keys() {
@@ -319,8 +335,12 @@ impl Worker {
             Mail::Farewell(conn) => {
                 self.say_last_word(Key { slot: conn.slot(), generation: conn.generation() });
             }
+            Mail::Registry(registry) => self.see(registry),
+            Mail::Connect { instance, link, inlet } => self.connect(instance, link.map(|link| *link), *inlet),
+            Mail::Disconnect { instance } => self.disconnect(instance),
             Mail::Start { service } => self.start(service),
-            Mail::Stop => self.stop_instances(),
+            Mail::Stop { service } => self.stop(service),
+            Mail::Leave { service, deadline } => self.leave_ordered.push(Leaving::new(service, deadline)),
             Mail::Drain { deadline } => self.drain_ordered = Some(deadline),
         }
     }
@@ -395,15 +415,15 @@ impl Worker {
     /// instance whose handler never returns hears nothing more anyway.
     fn settle_links(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(1);
-        while !self.links.iter().all(Link::is_settled) && Instant::now() < deadline {
-            for link in &mut self.links {
+        while !self.links.iter().flatten().all(Link::is_settled) && Instant::now() < deadline {
+            for link in self.links.iter_mut().flatten() {
                 link.turn(&mut self.ready);
             }
             // Mail is still taken, so that an instance that waits for us goes on.
             self.take_mail();
             std::thread::yield_now();
         }
-        for link in &mut self.links {
+        for link in self.links.iter_mut().flatten() {
             link.notify();
         }
     }
@@ -466,12 +486,12 @@ mod tests {
         };
         let framing = Framing { auto_fragment: false };
         let channels = Arc::new(Channels::new(Arc::from([Presence::new()]), framing));
+        let registry = Arc::new(Registry::new(std::iter::empty(), None));
         Worker::new(Parts {
             poll,
             mailbox: Mailbox::new(Arc::new(Wake::poll(waker))),
-            outbox: Outbox::new(0, vec![None], channels, life),
-            links: Vec::new(),
-            registry: Arc::new(Registry::new(Vec::new(), None)),
+            outbox: Outbox::new(0, vec![None], channels, life, Arc::clone(&registry)),
+            registry,
             settings: Arc::new(settings),
             load: Arc::default(),
             reports: std::sync::mpsc::channel().0,
