@@ -449,6 +449,7 @@ mod tests {
     use crate::engine::presence::Presence;
     use crate::engine::settings::Timeouts;
     use crate::engine::wake::Wake;
+    use crate::services::registry::Entry;
 
     /// `ARCHITECTURE.md` shows these; each of them times a million connections is so many megabytes.
     #[test]
@@ -467,6 +468,10 @@ mod tests {
     }
 
     fn worker(handshake: u32) -> Worker {
+        serving(handshake, Vec::new())
+    }
+
+    fn serving(handshake: u32, services: Vec<crate::config::Service>) -> Worker {
         let poll = Poll::new().unwrap();
         let waker = mio::Waker::new(poll.registry(), WAKE).unwrap();
         let life = Arc::new(Life::new());
@@ -486,7 +491,8 @@ mod tests {
         };
         let framing = Framing { auto_fragment: false };
         let channels = Arc::new(Channels::new(Arc::from([Presence::new()]), framing));
-        let registry = Arc::new(Registry::new(std::iter::empty(), None));
+        let entries: Vec<_> = services.into_iter().map(|service| Arc::new(Entry::new(service, 0))).collect();
+        let registry = Arc::new(Registry::new(entries.iter().map(|entry| Some((entry, true))), None));
         Worker::new(Parts {
             poll,
             mailbox: Mailbox::new(Arc::new(Wake::poll(waker))),
@@ -506,6 +512,39 @@ mod tests {
         stream.set_nonblocking(true).unwrap();
         worker.adopt(mio::net::TcpStream::from_std(stream), peer);
         (worker.conns.keys()[0], client)
+    }
+
+    /// A service whose start is this.
+    fn service(name: &str, start: &'static str) -> crate::config::Service {
+        let mut service = crate::config::demo().services.remove(0);
+        service.name = name.to_owned();
+        service.source = crate::config::Source::Embedded(start);
+        service
+    }
+
+    #[test]
+    fn what_another_service_sends_is_not_slept_through() {
+        const WAITS: &str = "
+            local function nothing() end
+            local function wait() require('mqr').create('q'):recv() end
+            return { onStart = function() spawn(wait):detach() end, onMessage = nothing, onDisconnect = nothing,
+                     onShutdown = nothing }";
+        const POSTS: &str = "
+            local function nothing() end
+            local function post() assert(require('mqr').create('q'):post(1)) end
+            return { onStart = post, onMessage = nothing, onDisconnect = nothing, onShutdown = nothing }";
+        let services = vec![service("waits", WAITS), service("posts", POSTS)];
+        let mut worker = serving(1, services);
+        worker.start(0);
+        worker.turn_instances();
+        assert!(!worker.has_ready_instances(), "it waits");
+        // Nobody wakes a worker that is awake; so it has to look before it sleeps.
+        worker.start(1);
+        let start = Instant::now();
+        worker.wait(&mut Events::with_capacity(8), Some(Duration::from_secs(30))).unwrap();
+        assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+        worker.turn_instances();
+        assert!(worker.instances[0].as_ref().unwrap().has_ended());
     }
 
     #[test]
