@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::bell::Bell;
+use crate::value::Shared;
 
 /// What a message weighs besides its bytes, and what a queue weighs besides its name.
 const MESSAGE: usize = 64;
@@ -67,6 +68,7 @@ struct Waiter {
 #[derive(Debug)]
 pub(crate) struct Message {
     number: u64,
+    weight: usize,
     pub(crate) parcel: Parcel,
 }
 
@@ -76,6 +78,11 @@ pub(crate) enum Parcel {
     Boolean(bool),
     Number(f64),
     Text(Box<[u8]>),
+    Value {
+        value: Shared,
+        /// What is being given to Lua of it.
+        given: Option<Shared>,
+    },
 }
 
 /// A place in the line of a queue. When it is dropped, what has been delivered meanwhile goes back.
@@ -143,7 +150,7 @@ impl Queue {
         self.all.bytes.fetch_add(weight, Ordering::Relaxed);
         let number = state.number;
         state.number += 1;
-        self.put(state, Message { number, parcel });
+        self.put(state, Message { number, weight, parcel });
         true
     }
 
@@ -171,7 +178,7 @@ impl Queue {
 
     /// The value has arrived.
     pub(crate) fn forget(&self, message: Message) {
-        self.all.bytes.fetch_sub(message.parcel.weight(), Ordering::Relaxed);
+        self.all.bytes.fetch_sub(message.weight, Ordering::Relaxed);
     }
 
     fn put(&self, mut state: MutexGuard<'_, State>, message: Message) {
@@ -191,7 +198,7 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let left = state.messages.iter().map(|message| message.parcel.weight()).sum::<usize>();
+        let left = state.messages.iter().map(|message| message.weight).sum::<usize>();
         self.all.bytes.fetch_sub(left + QUEUE + self.name.len(), Ordering::Relaxed);
         let mut by_name = lock(&self.all.by_name);
         // By now there may be a new one of that name.
@@ -227,12 +234,20 @@ impl Drop for Wait {
     }
 }
 
+impl From<Shared> for Parcel {
+    fn from(value: Shared) -> Parcel {
+        Parcel::Value { value, given: None }
+    }
+}
+
 impl Parcel {
     fn weight(&self) -> usize {
         MESSAGE
             + match self {
                 Parcel::Boolean(_) | Parcel::Number(_) => 0,
                 Parcel::Text(text) => text.len(),
+                // All of the document, of which it may be a part.
+                Parcel::Value { value, .. } => value.tree.bytes(),
             }
     }
 }

@@ -112,6 +112,43 @@ fn three_placements_exchange_messages_and_none_is_lost_or_out_of_order() {
 }
 
 #[test]
+fn two_threads_that_write_to_the_same_document_never_see_each_other() {
+    let sender = r#"
+        local sender, q = {}, mqr.create 'q'
+        function sender.init() end
+        function sender.run()
+            local document = nljson.decode '{"n":0,"list":[0,0],"text":"as long as it takes to be worth while"}'
+            local list = document.list
+            for n = 1, 20000 do
+                document.n, list[1] = n, n
+                while not q:post(document) do nap:usleep(100) end
+                list[2] = 'mine ' .. n
+                assert(document.n == n and list[1] == n)
+            end
+        end
+        return sender"#;
+    let receiver = r"
+        local receiver, q = {}, mqr.create 'q'
+        function receiver.init() end
+        function receiver.run()
+            for n = 1, 20000 do
+                local got = q:recv()
+                assert(got.n == n and got.list[1] == n and got.list[2] == (n == 1 and 0 or 'mine ' .. n - 1))
+                got.n, got.list[1], got.list[2], got.text = -n, 'theirs', nil, 'short'
+                assert(got.n == -n and got.list[1] == 'theirs')
+            end
+            io.stderr:write 'all received\n'
+        end
+        return receiver";
+    let keys = json!({ "preload": ["mqr", "nap"], "placement": "standalone" });
+    let home = Home::new().service("receiver", receiver, keys.clone()).service("sender", sender, keys);
+    let mut server = Lapps::start(&home.ws(json!({ "mqr_max_messages": 50 })));
+    let log = server.expect_all(&["all received", "service 'sender', instance 0: run has returned"]);
+    assert!(!log.contains("ERROR"), "{log}");
+    server.stop();
+}
+
+#[test]
 fn a_handler_waits_for_the_answer_of_another_service_and_the_others_go_on() {
     let asker = r"
         local asker, jobs, answers = {}, mqr.create 'jobs', mqr.create 'answers'

@@ -155,8 +155,8 @@ fn who_guesses_waits_and_nobody_waits_with_him() {
     Client::open(&server, "/echo").echo("others run");
     let other = start.elapsed();
     assert_eq!(text(&mut guesser), "2 false Authentication failure");
-    // PAM varies the delay by a quarter.
-    assert!(start.elapsed() >= Duration::from_millis(1500), "{:?}", start.elapsed());
+    // PAM varies the delay by up to a half.
+    assert!(start.elapsed() >= Duration::from_millis(1000), "{:?}", start.elapsed());
     assert!(other < start.elapsed());
     server.stop();
 }

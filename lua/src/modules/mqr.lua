@@ -1,11 +1,11 @@
 -- `mqr`: queues by which services hand values to each other, whatever thread they live on.
 local core, raw = ...
 
-local rawequal, type = rawequal, type
+local gsub, rawequal, type = string.gsub, rawequal, type
 local getmetatable_of = debug.getmetatable
 local enter, yield = core.enter, core.raw.yield
 local take, listen, settle, withdraw = raw.take, raw.listen, raw.settle, raw.withdraw
-local class = raw.class
+local class, new_value, pcall = raw.class, core.modules.nljson.new, core.raw.pcall
 local WAIT, TOKEN, STRUCK = core.host.wait, core.TOKEN, core.STRUCK
 
 -- Values that are received in a row without waiting, before others have their turn: a sender on another thread may be as fast.
@@ -28,10 +28,17 @@ end
 
 function methods.post(queue, value)
     check(queue, "mqr:post")
+    if type(value) == "table" then
+        local ok, made = pcall(new_value, value)
+        if not ok then
+            core.mistake("mqr:post", "argument 1 (value): " .. gsub(core.describe(made), "^nljson%.new: ", ""))
+        end
+        value = made
+    end
     local posted = raw.post(queue, value)
     if posted then return true end
     if posted == nil then
-        core.mistake("mqr:post", "argument 1 (value) must be a string, a number or a boolean, got "
+        core.mistake("mqr:post", "argument 1 (value) must be an nljson value, a table, a string, a number or a boolean, got "
             .. type(value))
     end
     return false, "queue is full"

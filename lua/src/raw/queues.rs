@@ -12,7 +12,7 @@ use mlua::ffi::{self, lua_State};
 use mlua::{Lua, Table};
 
 use super::functions::doorway;
-use super::{Door, bytes};
+use super::{Door, bytes, nljson};
 use crate::queue::{Message, Parcel, Queue};
 
 /// By name.
@@ -132,7 +132,10 @@ unsafe extern "C-unwind" fn post(state: *mut lua_State) -> c_int {
             ffi::LUA_TBOOLEAN => Parcel::Boolean(ffi::lua_toboolean(state, 2) != 0),
             ffi::LUA_TNUMBER => Parcel::Number(ffi::lua_tonumber(state, 2)),
             ffi::LUA_TSTRING => Parcel::Text(bytes(state, 2).into()),
-            _ => return 0,
+            _ => match nljson::share(state, 2) {
+                Some(value) => value.into(),
+                None => return 0,
+            },
         };
         ffi::lua_pushboolean(state, queue.post(parcel).into());
     }
@@ -199,12 +202,16 @@ unsafe fn give(state: *mut lua_State, queue: Arc<Queue>, message: Message) -> c_
         (*hands).0.push_back((queue, message));
         let depth = (*hands).0.len();
         let Some((_, message)) = (*hands).0.back_mut() else { return 0 };
-        match &message.parcel {
+        match &mut message.parcel {
             Parcel::Boolean(value) => ffi::lua_pushboolean(state, (*value).into()),
             Parcel::Number(value) => ffi::lua_pushnumber(state, *value),
             Parcel::Text(text) => {
                 let (start, len) = (text.as_ptr(), text.len());
                 ffi::lua_pushlstring_(state, start.cast::<c_char>(), len);
+            }
+            Parcel::Value { value, given } => {
+                *given = Some(value.clone());
+                nljson::push(state, given);
             }
         }
         // Those of finalizers that have raised.

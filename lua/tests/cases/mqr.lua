@@ -172,6 +172,68 @@ return {
     t.equal(mqr.create(name):try_recv(), nil)
   end,
 
+  ["values of nljson arrive as they are"] = function(t)
+    local q = fresh()
+    for _, text in ipairs {
+      "{}", "[]", "null", '"text"', "true", "5", '{"a":[1,2.5,{"b":null}],"c":"\\u0000"}', "[9007199254740993,18446744073709551615]",
+    } do
+      t.equal(q:post(nljson.decode(text)), true)
+      local value = q:recv()
+      t.equal(getmetatable(value), "nljson", text)
+      t.equal(nljson.encode(value), text)
+    end
+  end,
+
+  ["a part of a value is a value of its own"] = function(t)
+    local q, whole = fresh(), nljson.decode '{"a":{"b":[1,2]},"c":3}'
+    q:post(whole.a)
+    q:post(whole.a.b)
+    local a, b = q:recv(), q:recv()
+    t.equal(nljson.encode(a), '{"b":[1,2]}')
+    t.equal(nljson.encode(b), "[1,2]")
+    b[1] = "x"
+    t.equal(nljson.encode(a), '{"b":[1,2]}')
+    t.equal(nljson.encode(whole), '{"a":{"b":[1,2]},"c":3}')
+  end,
+
+  ["who writes to what was posted writes to his own"] = function(t)
+    local q, value = fresh(), nljson.decode '{"n":0,"list":[1]}'
+    local list = value.list
+    for n = 1, 100 do
+      value.n = n
+      list[1] = -n
+      q:post(value)
+    end
+    value.n, list[1] = "after", "after"
+    for n = 1, 100 do
+      local got = q:recv()
+      t.equal(nljson.encode(got), '{"list":[' .. -n .. '],"n":' .. n .. "}")
+      got.n, got.list[2] = "got", true
+      t.equal(nljson.encode(got), '{"list":[' .. -n .. ',true],"n":"got"}')
+    end
+    t.equal(nljson.encode(value), '{"list":["after"],"n":"after"}')
+  end,
+
+  ["tables become values"] = function(t)
+    local q = fresh()
+    for _, pair in ipairs {
+      { {}, nljson.encode(nljson.new {}) }, { { 1, "two", false }, '[1,"two",false]' },
+      { { a = { b = 1 }, c = nljson.decode "[1]" }, '{"a":{"b":1},"c":[1]}' },
+    } do
+      t.equal(q:post(pair[1]), true)
+      t.equal(nljson.encode(q:recv()), pair[2])
+    end
+    local circle = {}
+    circle[1] = circle
+    t.raises("mqr:post: argument 1 (value): ", function() q:post(circle) end)
+    local err = t.raises("mqr:post: argument 1 (value): a function cannot be part of a value", function()
+      q:post { print }
+      return 1
+    end)
+    t.ok(err:match "^mqr%.lua:%d+: mqr:post: ", err)
+    t.equal(q:try_recv(), nil)
+  end,
+
   ["finalizers may receive while a value is being received"] = function(t)
     local q, inner = fresh(), fresh()
     local got, wanted = 0, 0
@@ -205,8 +267,8 @@ return {
     t.raises("mqr.create: argument 1 (name) must be a string, got table", function() mqr.create {} end)
     t.raises("mqr.create: argument 1 (name) must have at most 1024 bytes, got 1025",
       function() mqr.create(("x"):rep(1025)) end)
-    t.raises("mqr:post: argument 1 (value) must be a ", function() q:post(print) end)
-    t.raises("mqr:post: argument 1 (value) must be a ", function() q:post(nil) end)
+    t.raises("mqr:post: argument 1 (value) must be an nljson value, a table, ", function() q:post(print) end)
+    t.raises("mqr:post: argument 1 (value) must be an nljson value, a table, ", function() q:post(nil) end)
     t.raises("mqr:post: must be called with a colon", function() q.post "text" end)
     t.raises("mqr:post: must be called with a colon", function() q.post(io.stdout, "text") end)
     t.raises("mqr:try_recv: must be called with a colon", function() q.try_recv() end)

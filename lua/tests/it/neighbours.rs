@@ -105,6 +105,30 @@ fn what_finds_no_memory_at_its_receiver_stays_in_the_queue() {
     one.lua.turn(&mut one.world);
     kept(two.says("#held:recv()"));
     assert_eq!(two.turn(), ["true", "8000000"]);
+
+    kept(two.says("held:post(nljson.decode('[\"' .. ('x'):rep(8e6) .. '\"]'))"));
+    for _ in 0..3 {
+        let failure = failed(one.says("held:try_recv()"));
+        assert!(failure.to_string().contains("not enough memory"), "{failure}");
+        one.lua.turn(&mut one.world);
+    }
+    kept(two.says("#held:recv()[1]"));
+    assert_eq!(two.turn(), ["true", "8000000"]);
+}
+
+#[test]
+fn a_document_counts_as_often_as_it_is_posted_until_it_is_received() {
+    let queues = Queues::new(Bounds { messages: 100, bytes: 1 << 20 });
+    let mut one = Neighbour::new(&queues, 0, None);
+    kept(one.says("(function() document = nljson.decode('[\"' .. ('x'):rep(4e5) .. '\"]') return 1 end)()"));
+    let empty = queues.bytes();
+    for posted in 1..=5 {
+        kept(one.says("held:post(document)"));
+        assert_eq!(one.world.take_sent().pop().unwrap(), if posted <= 3 { "true" } else { "false" });
+    }
+    assert!((1_200_000..1_210_000).contains(&(queues.bytes() - empty)), "{}", queues.bytes());
+    kept(one.says("#held:recv()[1] + #held:recv()[1] + #held:recv()[1]"));
+    assert_eq!((one.turn(), queues.bytes()), (vec!["1200000".to_owned()], empty));
 }
 
 /// Keeps the questions.
