@@ -9,6 +9,7 @@ pub mod reactive;
 pub mod setup;
 pub mod standalone;
 
+mod clients;
 mod commands;
 mod fiber;
 mod inbound;
@@ -22,7 +23,7 @@ mod waiting;
 
 pub use bell::Bell;
 pub use error::{Failure, FailureKind, HandlerError, LoadError};
-pub use port::{Answer, Channel, Command, ConnId, Event, Port};
+pub use port::{Answer, Channel, ClientEvent, Command, ConnId, Connect, Event, Port, Terms};
 pub use queue::{Bounds, Queues};
 pub use reactive::{Outcome, Progress, Reactive, Verdict, luajit_version};
 pub use setup::{Concurrency, Protocol, Setup, Source};

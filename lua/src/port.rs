@@ -10,8 +10,8 @@ use lapps_parser::frame::OpCode;
 ///
 /// The bits, from the highest: slot 23..19 | worker 8 | slot 18..0 | generation 21, together 53, so that a Lua number
 /// holds every value exactly. LuaJIT prints numbers with 14 digits (`..`, `tostring`), so values from 10^14 on would be
-/// printed rounded. The rarely needed bits therefore stand on top: for workers 0 to 89 and slots below 524,288 the
-/// text is exact at every generation. Beyond that the number itself is still exact (arithmetic, table keys,
+/// printed rounded. The rarely needed bits therefore stand on top: for workers 0 to 88, for outgoing connections, and
+/// for slots below 524,288 the text is exact at every generation. Beyond that the number itself is still exact (arithmetic, table keys,
 /// `ws:send`), and its text differs from every other slot's except at the ends of the generation range.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ConnId(u64);
@@ -31,7 +31,10 @@ impl ConnId {
     /// Number of generations of one slot (2^21).
     pub const GENERATIONS: u32 = 1 << GENERATION_BITS;
 
-    /// Names the connection in `slot` of `worker`. Slots are taken modulo [`ConnId::SLOTS`], generations modulo
+    /// The worker number of outgoing connections: no worker has it.
+    pub const CLIENT: u8 = u8::MAX;
+
+    /// Names the connection in `slot` of `worker`, or of [`ConnId::CLIENT`]. Slots are taken modulo [`ConnId::SLOTS`], generations modulo
     /// [`ConnId::GENERATIONS`].
     #[must_use]
     pub const fn new(worker: u8, slot: u32, generation: u32) -> ConnId {
@@ -41,7 +44,7 @@ impl ConnId {
         let generation = generation % Self::GENERATIONS;
         ConnId(
             (high as u64) << SLOT_HIGH_AT
-                | (worker as u64) << WORKER_AT
+                | (swapped(worker) as u64) << WORKER_AT
                 | (low as u64) << SLOT_LOW_AT
                 | generation as u64,
         )
@@ -50,7 +53,13 @@ impl ConnId {
     /// The worker that owns the connection.
     #[must_use]
     pub const fn worker(self) -> u8 {
-        (self.0 >> WORKER_AT) as u8
+        swapped((self.0 >> WORKER_AT) as u8)
+    }
+
+    /// True for an outgoing connection, one that a service has made by `cws:new`.
+    #[must_use]
+    pub const fn is_client(self) -> bool {
+        self.worker() == Self::CLIENT
     }
 
     /// The place in its worker's slab.
@@ -95,6 +104,19 @@ impl fmt::Display for ConnId {
     }
 }
 
+/// Where a worker's number stands in the bits, and the other way round: that of outgoing connections has changed places with
+/// the largest of those whose text is exact.
+const fn swapped(worker: u8) -> u8 {
+    match worker {
+        ConnId::CLIENT => LAST_EXACT,
+        LAST_EXACT => ConnId::CLIENT,
+        other => other,
+    }
+}
+
+/// The last worker for which all numbers have at most 14 digits.
+const LAST_EXACT: u8 = 89;
+
 const fn mask(bits: u32) -> u32 {
     (1 << bits) - 1
 }
@@ -136,6 +158,67 @@ pub enum Event<'a> {
     Disconnected(ConnId),
     /// The service stops: `onShutdown()`.
     Stop,
+}
+
+/// Something that happened to an outgoing connection. Its handlers hear of [`ClientEvent::Failed`] or
+/// [`ClientEvent::Closed`], of exactly one of them, and of nothing after it.
+#[derive(Clone, Copy, Debug)]
+pub enum ClientEvent<'a> {
+    /// It is open: `onopen(handler[, protocol])`.
+    Opened {
+        /// The subprotocol that the server has chosen.
+        protocol: Option<&'a str>,
+    },
+    /// A whole message: `onmessage(handler, message, opcode)`.
+    Message {
+        /// [`OpCode::Text`] or [`OpCode::Binary`].
+        opcode: OpCode,
+        /// The bytes of all its fragments; valid UTF-8 if it is a text.
+        payload: &'a [u8],
+    },
+    /// It could not be opened, or it broke: `onerror(handler, text)`.
+    Failed(&'a str),
+    /// It was closed: `onclose(handler, payload, code, reason)`.
+    Closed {
+        /// What the server's close frame says; 1005: nothing; 1006: none came (RFC 6455 section 7.4.1).
+        code: u16,
+        /// The server's reason; may be empty.
+        reason: &'a str,
+    },
+}
+
+/// What a service wants to connect to, and on which terms.
+#[derive(Clone, Copy, Debug)]
+pub struct Connect<'a> {
+    /// `ws://` or `wss://`; not checked.
+    pub uri: &'a str,
+    /// Further fields of the request, names and values; valid ones, and none of the handshake's own.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// The subprotocols that are offered, most wanted first; tokens.
+    pub protocols: &'a [&'a str],
+    /// A PEM file with the certificates to believe, instead of the configured ones.
+    pub ca: Option<&'a str>,
+    /// Limits and timeouts.
+    pub terms: Terms,
+}
+
+/// Limits and timeouts of one outgoing connection.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Terms {
+    /// From the call until the TCP connection stands, all addresses of a name together.
+    pub connect: Duration,
+    /// From there until the upgrade is answered.
+    pub handshake: Duration,
+    /// Silence after which the server gets a ping.
+    pub ping: Duration,
+    /// Silence after which the connection is given up; longer than `ping`.
+    pub idle: Duration,
+    /// How long the server may take to answer a close frame.
+    pub closing: Duration,
+    /// Bytes of a message that may come.
+    pub max_message: usize,
+    /// Bytes that may wait to be sent before [`Answer::Full`].
+    pub max_queue: usize,
 }
 
 /// Something that a service wants to be done.
@@ -193,6 +276,8 @@ pub enum Answer {
     Closed,
     /// A bounded queue on the way was full; nothing was sent.
     Full,
+    /// The outgoing connection is not open yet; nothing was sent.
+    Early,
     /// There is no such channel.
     NoChannel,
     /// The connection does not listen to that channel.
@@ -212,6 +297,26 @@ pub trait Port {
 
     /// True once the server stops.
     fn is_stopping(&mut self) -> bool;
+
+    /// Begins to connect, and names the connection. When the TCP connection stands, or has failed, the instance is told by
+    /// `connected`; nothing else happens before [`Port::begin`].
+    ///
+    /// # Errors
+    /// What is wrong with the request, or why nothing can be connected here; a text for the service.
+    fn connect(&mut self, request: &Connect<'_>) -> Result<ConnId, String> {
+        let _ = request;
+        Err("there are no outgoing connections here".to_owned())
+    }
+
+    /// Lets TLS and the upgrade of an outgoing connection that stands begin.
+    fn begin(&mut self, conn: ConnId) {
+        let _ = conn;
+    }
+
+    /// Nobody wants an outgoing connection any more that has not begun: it goes without a word.
+    fn abandon(&mut self, conn: ConnId) {
+        let _ = conn;
+    }
 }
 
 #[cfg(test)]
@@ -220,7 +325,7 @@ mod tests {
 
     #[test]
     fn parts_come_back_out() {
-        for worker in [0, 1, 89, 90, 255] {
+        for worker in [0, 1, 88, 89, 90, 254, 255] {
             for slot in [0, 1, 524_287, 524_288, ConnId::SLOTS - 1] {
                 for generation in [0, 1, ConnId::GENERATIONS - 1] {
                     let id = ConnId::new(worker, slot, generation);
@@ -233,17 +338,22 @@ mod tests {
 
     #[test]
     fn every_bit_is_used_once() {
-        let all = ConnId::new(u8::MAX, ConnId::SLOTS - 1, ConnId::GENERATIONS - 1);
+        let all = ConnId::new(LAST_EXACT, ConnId::SLOTS - 1, ConnId::GENERATIONS - 1);
         assert_eq!(all.get(), (1 << 53) - 1);
         assert_eq!(ConnId::new(0, 0, 0).get(), 0);
-        let parts =
-            [ConnId::new(255, 0, 0), ConnId::new(0, ConnId::SLOTS - 1, 0), ConnId::new(0, 0, u32::MAX)];
+        let parts = [
+            ConnId::new(LAST_EXACT, 0, 0),
+            ConnId::new(0, ConnId::SLOTS - 1, 0),
+            ConnId::new(0, 0, u32::MAX),
+        ];
         assert_eq!(parts.iter().map(|id| id.get()).sum::<u64>(), all.get());
     }
 
     #[test]
     fn common_values_have_at_most_14_digits() {
-        assert!(ConnId::new(89, 524_287, u32::MAX).get() < 100_000_000_000_000);
+        for worker in [88, ConnId::CLIENT] {
+            assert!(ConnId::new(worker, 524_287, u32::MAX).get() < 100_000_000_000_000);
+        }
         assert!(ConnId::new(91, 0, 0).get() >= 100_000_000_000_000);
     }
 

@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use mlua::{Lua, Table, Value};
 
+use crate::clients::{self, Clients};
 use crate::error::{Failure, FailureKind, HandlerError, LoadError};
-use crate::port::{ConnId, Event, Port};
+use crate::port::{ClientEvent, ConnId, Event, Port};
 use crate::raw::{Args, Called, Handler, Instance, Note, Returned};
 use crate::setup::{Concurrency, Protocol, Setup};
 use crate::vm;
 use crate::waiting::{Pending, Running, Waiting, weight};
 
 /// Events that had waited and are handled in one turn.
-const EVENTS_PER_TURN: usize = 1024;
+pub(crate) const EVENTS_PER_TURN: usize = 1024;
 
 /// The text of the error that an interruption raises.
-const INTERRUPTED: &str = "the fiber was interrupted";
+pub(crate) const INTERRUPTED: &str = "the fiber was interrupted";
 
 /// One Lua state with one service. It lives and dies on the thread that loaded it.
 ///
@@ -33,6 +34,7 @@ pub struct Reactive {
     /// The service has `onOpen`.
     opens: bool,
     waiting: Waiting,
+    clients: Clients,
     outcomes: VecDeque<Outcome>,
     /// Behind the event of which connection others still have to start, because the last turn was long enough.
     unfinished: Vec<Option<ConnId>>,
@@ -106,6 +108,7 @@ impl Reactive {
             stopped: false,
             opens,
             waiting: Waiting::new(setup.concurrency.unwrap_or(default)),
+            clients: Clients::new(),
             outcomes: VecDeque::new(),
             unfinished: Vec::new(),
             winding_down: false,
@@ -151,6 +154,21 @@ impl Reactive {
         self.handle(port, event)
     }
 
+    /// Calls the handler of something that happened to an outgoing connection. Of one connection they are called in order,
+    /// each when the one before has ended; what else the instance does goes on meanwhile.
+    pub fn deliver_client(&mut self, port: &mut dyn Port, conn: ConnId, event: ClientEvent<'_>) -> Verdict {
+        if self.stopped {
+            return Verdict::Keep;
+        }
+        let (clients, host) = self.clients();
+        clients.deliver(host, port, conn, event)
+    }
+
+    /// The TCP connection for which `cws:new` waits stands; or it has failed, and why. The fiber goes on in the next turn.
+    pub fn connected(&mut self, conn: ConnId, result: Result<(), String>) {
+        self.instance.client_connected(conn, result);
+    }
+
     /// Runs the fibers that are ready or due. To be called when [`Reactive::is_ready`] or past [`Reactive::deadline`].
     pub fn turn(&mut self, port: &mut dyn Port) {
         self.instance.turn(port);
@@ -158,8 +176,17 @@ impl Reactive {
         for conn in mem::take(&mut self.unfinished) {
             self.go_on(port, conn, &mut left);
         }
+        let (clients, host) = self.clients();
+        clients.turn(host, port, &mut left);
         for note in self.instance.take_notes() {
             match note {
+                Note::Done { event, .. } if Waiting::is_of_clients(event) => {
+                    self.end_client(port, event, Ok(()), &mut left);
+                }
+                Note::Failed { event, message, traceback } if Waiting::is_of_clients(event) => {
+                    let kind = FailureKind::raised(message, traceback, self.instance.memory_limit());
+                    self.end_client(port, event, Err(kind), &mut left);
+                }
                 Note::Done { event, returned } => self.end(port, event, Ok(returned), &mut left),
                 Note::Failed { event, message, traceback } => {
                     let kind = FailureKind::raised(message, traceback, self.instance.memory_limit());
@@ -180,7 +207,7 @@ impl Reactive {
     /// True when there are fibers that want to run now, or for which something has come from another thread.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.instance.is_ready() || !self.unfinished.is_empty()
+        self.instance.is_ready() || !self.unfinished.is_empty() || self.clients.is_ready()
     }
 
     /// When the next timer is due, on the port's clock.
@@ -205,7 +232,7 @@ impl Reactive {
     /// True when no event waits or is being handled.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.clients.is_idle()
     }
 
     /// Fibers that have not ended, those of events that wait among them.
@@ -218,6 +245,7 @@ impl Reactive {
     pub fn wind_down(&mut self, port: &mut dyn Port) {
         self.winding_down = true;
         self.drop_messages(None);
+        self.clients.drop_messages(&mut self.outcomes, None);
         self.instance.wind_down(port);
     }
 
@@ -329,10 +357,7 @@ impl Reactive {
 
     /// Starts what waited behind an event of `conn`, as far as it may.
     fn go_on(&mut self, port: &mut dyn Port, conn: Option<ConnId>, left: &mut usize) {
-        for conn in self.instance.take_closed() {
-            // It has sent its close frame: nothing of the peer's is delivered after that.
-            self.drop_messages(Some(conn));
-        }
+        self.drop_closed();
         while let Some(pending) = self.waiting.next(conn) {
             if *left == 0 {
                 self.waiting.put_back(pending);
@@ -340,7 +365,7 @@ impl Reactive {
                 return;
             }
             *left -= 1;
-            let event = pending.event();
+            let Some(event) = pending.event() else { continue };
             let (handler, of, weight) = match event {
                 Event::Opened(conn) => (Handler::Open, Some(conn), 0),
                 Event::Message { conn, payload, .. } => (Handler::Message, Some(conn), weight(payload.len())),
@@ -356,7 +381,43 @@ impl Reactive {
                 }
             }
         }
-        self.instance.watch_closed(self.waiting.has_pending());
+        self.instance.watch_closed(self.waiting.has_pending() || self.clients.has_pending());
+    }
+
+    /// Drops what waits of connections that the service has closed: they have sent their close frame, and nothing of the
+    /// peer's is delivered after that.
+    fn drop_closed(&mut self) {
+        for conn in self.instance.take_closed() {
+            if conn.is_client() {
+                self.clients.drop_messages(&mut self.outcomes, Some(conn));
+            } else {
+                self.drop_messages(Some(conn));
+            }
+        }
+    }
+
+    /// The handler of an event of an outgoing connection that has waited has ended.
+    fn end_client(
+        &mut self,
+        port: &mut dyn Port,
+        number: u32,
+        result: Result<(), FailureKind>,
+        left: &mut usize,
+    ) {
+        self.drop_closed();
+        let (clients, host) = self.clients();
+        clients.end(host, port, number, result, left);
+    }
+
+    fn clients(&mut self) -> (&mut Clients, clients::Host<'_>) {
+        let host = clients::Host {
+            service: &self.service,
+            instance: &mut self.instance,
+            outcomes: &mut self.outcomes,
+            winding_down: self.winding_down,
+            others_wait: self.waiting.has_pending(),
+        };
+        (&mut self.clients, host)
     }
 
     /// A handler that had waited, or whose event had, failed. Its connection will be closed: nothing of the peer's is

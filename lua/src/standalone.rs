@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use mlua::{Table, Value};
 
+use crate::clients::{self, Clients};
 use crate::error::{Failure, FailureKind, LoadError};
-use crate::port::Port;
+use crate::port::{ClientEvent, ConnId, Port};
 use crate::raw::{Instance, Note};
-use crate::reactive::{Outcome, type_name};
+use crate::reactive::{EVENTS_PER_TURN, Outcome, Verdict, type_name};
 use crate::setup::Setup;
 use crate::vm;
 
@@ -19,7 +20,10 @@ pub struct Standalone {
     instance: Instance,
     /// `init` has returned.
     initialised: bool,
+    clients: Clients,
     outcomes: VecDeque<Outcome>,
+    /// Everything was interrupted: handlers that end by that have not failed.
+    winding_down: bool,
 }
 
 impl Standalone {
@@ -34,7 +38,9 @@ impl Standalone {
             service: setup.service.to_owned(),
             instance: loading.finish(setup, &service)?,
             initialised: false,
+            clients: Clients::new(),
             outcomes: VecDeque::new(),
+            winding_down: false,
         })
     }
 
@@ -48,6 +54,9 @@ impl Standalone {
     /// As [`crate::Reactive::turn`].
     pub fn turn(&mut self, port: &mut dyn Port) {
         self.instance.turn(port);
+        let mut left = EVENTS_PER_TURN;
+        let (clients, host) = self.clients();
+        clients.turn(host, port, &mut left);
         for note in self.instance.take_notes() {
             let outcome = match note {
                 Note::InitDone => {
@@ -62,10 +71,30 @@ impl Standalone {
                     if self.initialised { Outcome::Ended(result) } else { Outcome::Started(result) }
                 }
                 Note::Report(text) => Outcome::Report(format!("service '{}': {text}", self.service)),
-                Note::Done { .. } | Note::Failed { .. } => continue,
+                // Its only events are those of outgoing connections.
+                Note::Done { event, .. } => {
+                    self.end_client(port, event, Ok(()), &mut left);
+                    continue;
+                }
+                Note::Failed { event, message, traceback } => {
+                    let kind = FailureKind::raised(message, traceback, self.instance.memory_limit());
+                    self.end_client(port, event, Err(kind), &mut left);
+                    continue;
+                }
             };
             self.outcomes.push_back(outcome);
         }
+    }
+
+    /// As [`crate::Reactive::deliver_client`].
+    pub fn deliver_client(&mut self, port: &mut dyn Port, conn: ConnId, event: ClientEvent<'_>) -> Verdict {
+        let (clients, host) = self.clients();
+        clients.deliver(host, port, conn, event)
+    }
+
+    /// As [`crate::Reactive::connected`].
+    pub fn connected(&mut self, conn: ConnId, result: Result<(), String>) {
+        self.instance.client_connected(conn, result);
     }
 
     /// As [`crate::Reactive::next_outcome`].
@@ -76,7 +105,7 @@ impl Standalone {
     /// As [`crate::Reactive::is_ready`].
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.instance.is_ready()
+        self.instance.is_ready() || self.clients.is_ready()
     }
 
     /// As [`crate::Reactive::deadline`].
@@ -99,12 +128,40 @@ impl Standalone {
 
     /// As [`crate::Reactive::wind_down`].
     pub fn wind_down(&mut self, port: &mut dyn Port) {
+        self.winding_down = true;
+        self.clients.drop_messages(&mut self.outcomes, None);
         self.instance.wind_down(port);
     }
 
     /// As [`crate::Reactive::deadlock`].
     pub fn deadlock(&mut self) -> Option<String> {
         self.instance.deadlock()
+    }
+
+    /// The handler of an event that has waited has ended.
+    fn end_client(
+        &mut self,
+        port: &mut dyn Port,
+        number: u32,
+        result: Result<(), FailureKind>,
+        left: &mut usize,
+    ) {
+        for conn in self.instance.take_closed() {
+            self.clients.drop_messages(&mut self.outcomes, Some(conn));
+        }
+        let (clients, host) = self.clients();
+        clients.end(host, port, number, result, left);
+    }
+
+    fn clients(&mut self) -> (&mut Clients, clients::Host<'_>) {
+        let host = clients::Host {
+            service: &self.service,
+            instance: &mut self.instance,
+            outcomes: &mut self.outcomes,
+            winding_down: self.winding_down,
+            others_wait: false,
+        };
+        (&mut self.clients, host)
     }
 
     fn stage(&self) -> &'static str {

@@ -76,6 +76,7 @@ fn furnish(lua: &Lua, door: &Door, setup: &Setup<'_>, contract: Contract) -> mlu
     if contract == Contract::Standalone || setup.protocol == Protocol::Lapps {
         modules::bcast::install(lua, door)?;
     }
+    modules::cws::install(lua, door, &core)?;
     globals.set("instance_id", setup.instance.to_string())?;
     let modules: Table = core.get("modules")?;
     for name in setup.preload {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use lapps_parser::frame::OpCode;
 
-use crate::port::{ConnId, Event};
+use crate::port::{ClientEvent, ConnId, Event};
 use crate::raw::Handler;
 use crate::setup::Concurrency;
 
@@ -18,6 +18,16 @@ pub(crate) enum Pending {
     Message { conn: ConnId, opcode: OpCode, payload: Box<[u8]> },
     Disconnected(ConnId),
     Stop,
+    Client(ConnId, ClientPending),
+}
+
+/// What happened to an outgoing connection, with its bytes.
+#[derive(Debug)]
+pub(crate) enum ClientPending {
+    Opened(Option<Box<str>>),
+    Message(OpCode, Box<[u8]>),
+    Failed(Box<str>),
+    Closed(u16, Box<str>),
 }
 
 /// An event whose handler has begun and not ended.
@@ -35,6 +45,8 @@ pub(crate) struct Waiting {
     concurrency: Concurrency,
     running: HashMap<u32, Running>,
     next_number: u32,
+    /// In all numbers of events: see [`Waiting::of_clients`].
+    tag: u32,
     /// Per connection: how many of its events are being handled, and those behind them. Empty lanes are not kept.
     lanes: HashMap<ConnId, Lane>,
     /// Of a serial instance: all that waits, in order.
@@ -50,6 +62,9 @@ struct Lane {
     /// Of this connection in the queue of a serial instance.
     queued: usize,
 }
+
+/// The bit by which the numbers of events of outgoing connections differ from the others.
+const CLIENT_TAG: u32 = 1 << 31;
 
 /// What a message of so many bytes weighs while it waits.
 pub(crate) const fn weight(payload: usize) -> usize {
@@ -68,14 +83,36 @@ impl Pending {
         }
     }
 
-    pub(crate) fn event(&self) -> Event<'_> {
-        match self {
+    /// The event itself; `None` for one of an outgoing connection.
+    pub(crate) fn event(&self) -> Option<Event<'_>> {
+        Some(match self {
             Pending::Opened(conn) => Event::Opened(*conn),
             Pending::Message { conn, opcode, payload } => {
                 Event::Message { conn: *conn, opcode: *opcode, payload }
             }
             Pending::Disconnected(conn) => Event::Disconnected(*conn),
             Pending::Stop => Event::Stop,
+            Pending::Client(..) => return None,
+        })
+    }
+}
+
+impl ClientPending {
+    pub(crate) fn new(event: ClientEvent<'_>) -> ClientPending {
+        match event {
+            ClientEvent::Opened { protocol } => ClientPending::Opened(protocol.map(Into::into)),
+            ClientEvent::Message { opcode, payload } => ClientPending::Message(opcode, payload.into()),
+            ClientEvent::Failed(text) => ClientPending::Failed(text.into()),
+            ClientEvent::Closed { code, reason } => ClientPending::Closed(code, reason.into()),
+        }
+    }
+
+    pub(crate) fn event(&self) -> ClientEvent<'_> {
+        match self {
+            ClientPending::Opened(protocol) => ClientEvent::Opened { protocol: protocol.as_deref() },
+            ClientPending::Message(opcode, payload) => ClientEvent::Message { opcode: *opcode, payload },
+            ClientPending::Failed(text) => ClientEvent::Failed(text),
+            ClientPending::Closed(code, reason) => ClientEvent::Closed { code: *code, reason },
         }
     }
 }
@@ -86,10 +123,22 @@ impl Waiting {
             concurrency,
             running: HashMap::new(),
             next_number: 0,
+            tag: 0,
             lanes: HashMap::new(),
             queue: VecDeque::new(),
             pending: 0,
         }
+    }
+
+    /// For the events of outgoing connections: those of one come one after the other, and whatever else the instance does
+    /// goes on meanwhile. Their numbers are [`Waiting::is_of_clients`].
+    pub(crate) fn of_clients() -> Waiting {
+        Waiting { tag: CLIENT_TAG, ..Waiting::new(Concurrency::Connection) }
+    }
+
+    /// True for the numbers of events of outgoing connections.
+    pub(crate) const fn is_of_clients(number: u32) -> bool {
+        number & CLIENT_TAG != 0
     }
 
     /// True when nothing waits, and any event may start.
@@ -135,12 +184,13 @@ impl Waiting {
 
     /// Notes an event whose handler waits, and gives it a number.
     pub(crate) fn begin(&mut self, event: Running) -> u32 {
-        // Numbers come round after four thousand million events.
-        while self.running.contains_key(&self.next_number) {
-            self.next_number = self.next_number.wrapping_add(1);
+        // Numbers come round after two thousand million events.
+        let next = |number: u32| (number.wrapping_add(1) & !CLIENT_TAG) | self.tag;
+        let mut number = next(self.next_number);
+        while self.running.contains_key(&number) {
+            number = next(number);
         }
-        let number = self.next_number;
-        self.next_number = number.wrapping_add(1);
+        self.next_number = number;
         self.running.insert(number, event);
         if let Some(conn) = event.conn {
             self.lanes.entry(conn).or_default().running += 1;
@@ -199,7 +249,10 @@ impl Waiting {
     pub(crate) fn drop_messages(&mut self, conn: Option<ConnId>) -> Vec<(ConnId, usize)> {
         let mut dropped = Vec::new();
         let mut keep = |event: &Pending| match event {
-            Pending::Message { conn: of, payload, .. } if conn.is_none_or(|conn| conn == *of) => {
+            Pending::Message { conn: of, payload, .. }
+            | Pending::Client(of, ClientPending::Message(_, payload))
+                if conn.is_none_or(|conn| conn == *of) =>
+            {
                 dropped.push((*of, weight(payload.len())));
                 false
             }
@@ -234,7 +287,10 @@ impl Waiting {
 
 fn conn_of(event: &Pending) -> Option<ConnId> {
     match event {
-        Pending::Opened(conn) | Pending::Message { conn, .. } | Pending::Disconnected(conn) => Some(*conn),
+        Pending::Opened(conn)
+        | Pending::Message { conn, .. }
+        | Pending::Disconnected(conn)
+        | Pending::Client(conn, _) => Some(*conn),
         Pending::Stop => None,
     }
 }

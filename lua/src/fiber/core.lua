@@ -138,10 +138,13 @@ function core.new_dispatch(service, take, settle)
         local mark, returned = IDLE, nil
         while true do
             -- `take` passes the event's name, but for messages, the most frequent one.
-            local conn, opcode, message, name = take(raw_yield(mark, returned))
+            local conn, opcode, message, name, of_client, b, c = take(raw_yield(mark, returned))
             current = fiber
             if opcode then
                 returned = service.onMessage(conn, opcode, message)
+            elseif of_client then
+                core.client_event(conn, name, message, b, c)
+                returned = true
             elseif conn then
                 returned = service[name](conn)
             else

@@ -1,6 +1,7 @@
 //! The modules of the server that services find as globals or by `require`: one file each, named like the module.
 
 pub(crate) mod bcast;
+pub(crate) mod cws;
 pub(crate) mod nljson;
 pub(crate) mod ws;
 

@@ -14,10 +14,10 @@ use mlua::{Function, LightUserData, Lua, Table};
 
 use super::Returned;
 use super::queues::Hands;
-use super::{bcast, functions};
+use super::{bcast, cws, functions};
 use crate::bell::Bell;
 use crate::login::{Asked, Logins};
-use crate::port::{ConnId, Port};
+use crate::port::{ClientEvent, ConnId, Port};
 use crate::queue::{Bounds, Queues, Wait};
 use crate::setup::Setup;
 use crate::value::{Account, Shared};
@@ -68,6 +68,8 @@ pub(super) struct Doorway {
     pub(super) asked: Asked,
     /// What the values of the module `nljson` take.
     pub(super) account: Rc<Account>,
+    /// What Lua is to be told next of an outgoing connection; here it is safe from errors.
+    pub(super) text: Option<String>,
 }
 
 /// What a handler is called with.
@@ -81,6 +83,8 @@ pub(crate) enum Args<'a> {
     Message(ConnId, u8, &'a [u8]),
     /// `(handler, msg_type, message)`, where the message is the door's [`Doorway::value`].
     Value(ConnId, u8),
+    /// Of an outgoing connection.
+    Client(ConnId, ClientEvent<'a>),
 }
 
 /// The functions of a reactive service.
@@ -91,6 +95,10 @@ pub(crate) enum Handler {
     Disconnect,
     Shutdown,
     Open,
+    ClientOpen,
+    ClientMessage,
+    ClientError,
+    ClientClose,
 }
 
 impl Handler {
@@ -98,8 +106,27 @@ impl Handler {
     pub(crate) const REQUIRED: [Handler; 4] =
         [Handler::Start, Handler::Message, Handler::Disconnect, Handler::Shutdown];
     /// In the order of their numbers.
-    pub(super) const ALL: [Handler; 5] =
-        [Handler::Start, Handler::Message, Handler::Disconnect, Handler::Shutdown, Handler::Open];
+    pub(super) const ALL: [Handler; 9] = [
+        Handler::Start,
+        Handler::Message,
+        Handler::Disconnect,
+        Handler::Shutdown,
+        Handler::Open,
+        Handler::ClientOpen,
+        Handler::ClientMessage,
+        Handler::ClientError,
+        Handler::ClientClose,
+    ];
+
+    /// The one of `cws:new` that hears of `event`.
+    pub(crate) const fn of_client(event: &ClientEvent<'_>) -> Handler {
+        match event {
+            ClientEvent::Opened { .. } => Handler::ClientOpen,
+            ClientEvent::Message { .. } => Handler::ClientMessage,
+            ClientEvent::Failed(_) => Handler::ClientError,
+            ClientEvent::Closed { .. } => Handler::ClientClose,
+        }
+    }
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -108,6 +135,10 @@ impl Handler {
             Handler::Disconnect => "onDisconnect",
             Handler::Shutdown => "onShutdown",
             Handler::Open => "onOpen",
+            Handler::ClientOpen => "onopen",
+            Handler::ClientMessage => "onmessage",
+            Handler::ClientError => "onerror",
+            Handler::ClientClose => "onclose",
         }
     }
 }
@@ -149,6 +180,7 @@ impl Door {
             logins: setup.logins.cloned(),
             asked: Asked::default(),
             account: Rc::new(Account::new()),
+            text: None,
         };
         Door(NonNull::from(Box::leak(Box::new(doorway))))
     }
@@ -166,6 +198,16 @@ impl Door {
     /// The module `bcast`.
     pub(crate) fn bcast(&self, lua: &Lua) -> mlua::Result<Table> {
         self.functions(lua, bcast::FUNCTIONS)
+    }
+
+    /// The module `cws`, as far as it is not Lua.
+    pub(crate) fn cws(&self, lua: &Lua) -> mlua::Result<Table> {
+        self.functions(lua, cws::FUNCTIONS)
+    }
+
+    /// What `cws` itself calls of ours.
+    pub(crate) fn cws_native(&self, lua: &Lua) -> mlua::Result<Table> {
+        self.functions(lua, cws::NATIVE)
     }
 
     /// What the scheduler may call of ours, with the marks by which its coroutines say why they yield.

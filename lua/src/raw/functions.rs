@@ -61,6 +61,11 @@ pub(super) unsafe extern "C-unwind" fn take(state: *mut lua_State) -> c_int {
             }
             Args::Conn(conn) => ffi::lua_pushnumber(state, conn.as_number()),
             Args::None => ffi::lua_pushnil(state),
+            Args::Client(conn, event) => {
+                ffi::lua_pushnumber(state, conn.as_number());
+                ffi::lua_pushnil(state);
+                return super::cws::push(state, &event, doorway.handler);
+            }
         }
         ffi::lua_pushnil(state);
         ffi::lua_pushnil(state);
@@ -249,14 +254,23 @@ pub(super) unsafe extern "C-unwind" fn ws_close(state: *mut lua_State) -> c_int 
             _ => &[],
         };
         let answered = answer(state, |port| commands::close(port, conn, code, reason));
-        let doorway = doorway(state);
-        if answered == 1
-            && doorway.notes_closed
-            && let Some(conn) = ConnId::from_number(conn)
-        {
-            doorway.closed.push(conn);
-        }
+        note_closed(state, answered, conn);
         answered
+    }
+}
+
+/// Remembers, where events wait, that the service has closed a connection.
+///
+/// # Safety
+/// Called from a function that has the door as upvalue, with the state it was given.
+pub(super) unsafe fn note_closed(state: *mut lua_State, answered: c_int, conn: f64) {
+    // SAFETY: as promised.
+    let doorway = unsafe { doorway(state) };
+    if answered == 1
+        && doorway.notes_closed
+        && let Some(conn) = ConnId::from_number(conn)
+    {
+        doorway.closed.push(conn);
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Returned, returned, text};
 use crate::error::FailureKind;
 use crate::inbound;
 use crate::pace::Pace;
-use crate::port::{ConnId, Port};
+use crate::port::{ClientEvent, ConnId, Port};
 
 /// Events after which the collector's pace is looked at, and bytes of a message that count as another one.
 const PACED: usize = 16;
@@ -81,11 +81,12 @@ enum Entry {
     ConnForgotten,
     StartMain,
     Rung,
+    ClientConnected,
 }
 
 impl Entry {
     /// With their names, in the order of their numbers.
-    const ALL: [(Entry, &'static str); 13] = [
+    const ALL: [(Entry, &'static str); 14] = [
         (Entry::Idle, "idle"),
         (Entry::Adopt, "adopt"),
         (Entry::Release, "release"),
@@ -99,6 +100,7 @@ impl Entry {
         (Entry::ConnForgotten, "conn_forgotten"),
         (Entry::StartMain, "start_main"),
         (Entry::Rung, "rung"),
+        (Entry::ClientConnected, "client_connected"),
     ];
 }
 
@@ -176,7 +178,12 @@ impl Instance {
                 return Err(FailureKind::Memory { limit: self.memory_limit });
             }
         }
-        let size = if let Args::Message(_, _, payload) = args { payload.len() } else { 0 };
+        let size = match args {
+            Args::Message(_, _, payload) | Args::Client(_, ClientEvent::Message { payload, .. }) => {
+                payload.len()
+            }
+            _ => 0,
+        };
         let doorway = self.door.0.as_ptr();
         // SAFETY: `admit`: the port is taken out again below, and `lua_resume` does not unwind. The same holds for the
         // arguments, whose borrow is extended in the type only. Door and states live as long as `self`; the idle
@@ -408,6 +415,14 @@ impl Instance {
     /// The service has heard of the end of a connection: its object is forgotten.
     pub(crate) fn conn_forgotten(&mut self, conn: ConnId) {
         self.about_conn(Entry::ConnForgotten, conn);
+    }
+
+    /// The TCP connection that `cws:new` waits for stands, or why it does not.
+    pub(crate) fn client_connected(&mut self, conn: ConnId, result: Result<(), String>) {
+        self.doorway().text = result.err();
+        // SAFETY: the entry takes a number and returns nothing.
+        unsafe { self.run(Entry::ClientConnected, Some(conn.as_number())) };
+        self.doorway().text = None;
     }
 
     fn about_conn(&mut self, entry: Entry, conn: ConnId) {

@@ -10,6 +10,7 @@
 #![allow(unsafe_code)]
 
 mod bcast;
+mod cws;
 mod door;
 mod functions;
 mod instance;

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use lapps_lua::{
-    Answer, Command, Concurrency, ConnId, Event, Outcome, Port, Progress, Reactive, Setup, Source,
-    Standalone, Verdict,
+    Answer, ClientEvent, Command, Concurrency, ConnId, Connect, Event, Outcome, Port, Progress, Reactive,
+    Setup, Source, Standalone, Verdict,
 };
 use lapps_parser::frame::OpCode;
 
@@ -23,6 +23,11 @@ pub(crate) struct World {
     pub(crate) stopping: bool,
     /// Commands panic instead.
     pub(crate) panics: bool,
+    /// What the service wanted to connect to: the URI, and further fields and subprotocols as they came.
+    pub(crate) wanted: Vec<(String, String)>,
+    /// Outgoing connections whose handshake may begin, and those that nobody wants any more.
+    pub(crate) begun: Vec<ConnId>,
+    pub(crate) abandoned: Vec<ConnId>,
 }
 
 impl Port for World {
@@ -59,6 +64,29 @@ impl Port for World {
     fn is_stopping(&mut self) -> bool {
         self.stopping
     }
+
+    fn connect(&mut self, request: &Connect<'_>) -> Result<ConnId, String> {
+        if request.uri == "bad" {
+            return Err("a bad URI".to_owned());
+        }
+        let more = format!("{:?} {:?} {:?}", request.headers, request.protocols, request.ca);
+        self.wanted.push((request.uri.to_owned(), more));
+        Ok(client(self.wanted.len() as u32))
+    }
+
+    fn begin(&mut self, conn: ConnId) {
+        self.open.insert(conn);
+        self.begun.push(conn);
+    }
+
+    fn abandon(&mut self, conn: ConnId) {
+        self.abandoned.push(conn);
+    }
+}
+
+/// The outgoing connection that was asked for in this place, from 1.
+pub(crate) const fn client(number: u32) -> ConnId {
+    ConnId::new(ConnId::CLIENT, number, 1)
 }
 
 /// What both contracts have for their host's loop.
@@ -69,6 +97,8 @@ pub(crate) trait Contract {
     fn deadline(&self) -> Option<Duration>;
     fn fibers(&self) -> usize;
     fn wind_down(&mut self, port: &mut dyn Port);
+    fn deliver_client(&mut self, port: &mut dyn Port, conn: ConnId, event: ClientEvent<'_>) -> Verdict;
+    fn connected(&mut self, conn: ConnId, result: Result<(), String>);
 }
 
 macro_rules! contract {
@@ -91,6 +121,17 @@ macro_rules! contract {
             }
             fn wind_down(&mut self, port: &mut dyn Port) {
                 $name::wind_down(self, port);
+            }
+            fn deliver_client(
+                &mut self,
+                port: &mut dyn Port,
+                conn: ConnId,
+                event: ClientEvent<'_>,
+            ) -> Verdict {
+                $name::deliver_client(self, port, conn, event)
+            }
+            fn connected(&mut self, conn: ConnId, result: Result<(), String>) {
+                $name::connected(self, conn, result);
             }
         }
     };
@@ -159,6 +200,19 @@ impl<I: Contract> Stage<I> {
             self.step();
         }
         self.world.now = end;
+    }
+
+    /// The attempt to connect has come to this, and the fiber that waits for it goes on.
+    pub(crate) fn connected(&mut self, conn: ConnId, result: Result<(), &str>) {
+        self.instance.connected(conn, result.map_err(str::to_owned));
+        self.pass(0);
+    }
+
+    /// Something happens to an outgoing connection.
+    pub(crate) fn client(&mut self, conn: ConnId, event: ClientEvent<'_>) -> Verdict {
+        let verdict = self.instance.deliver_client(&mut self.world, conn, event);
+        self.look();
+        verdict
     }
 
     pub(crate) fn wind_down(&mut self) {
