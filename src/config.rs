@@ -39,6 +39,8 @@ pub struct Config {
     pub acl: Acl,
     /// `None`: connections are plain.
     pub tls: Option<Tls>,
+    /// TLS of outgoing connections.
+    pub client_tls: ClientTls,
     /// Whether the files are written back after a deployment.
     pub auto_save: bool,
     /// Where services and their data are.
@@ -67,7 +69,7 @@ pub struct Listen {
 /// The I/O workers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workers {
-    /// Number of workers, 1 to 256.
+    /// Number of workers, 1 to 255.
     pub count: usize,
     /// Connections that one worker may own, 1 to 2^24.
     pub max_connections: usize,
@@ -92,12 +94,17 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// Its private key, PEM; likewise.
     pub key: PathBuf,
-    /// The certificates that outgoing connections trust, PEM; likewise.
-    pub ca: Option<PathBuf>,
     /// The lowest version that clients of the server may use; the highest is 1.3.
     pub minimum: TlsVersion,
-    /// The lowest version for outgoing connections.
-    pub client_minimum: TlsVersion,
+}
+
+/// How TLS of outgoing connections is set up, whether or not the server itself speaks it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientTls {
+    /// The certificates to trust, PEM; it may be missing if the server's end has no TLS. `None`: the system's.
+    pub ca: Option<PathBuf>,
+    /// The lowest version to speak; the highest is 1.3.
+    pub minimum: TlsVersion,
 }
 
 /// A version of TLS.

@@ -64,7 +64,7 @@ fn all_mistakes_of_both_files_are_told_at_once() {
         [
             "ws.json:2: port = 70000: out of range; allowed is a whole number from 0 to 65535",
             "ws.json:3: workres: unknown key [did you mean \"workers\"?]",
-            "ws.json:4: workers.workers = 0: out of range; allowed is a whole number from 1 to 256",
+            "ws.json:4: workers.workers = 0: out of range; allowed is a whole number from 1 to 255",
             "ws.json:4: workers.pin = \"yes\": is a string; allowed is true or false",
             "ws.json:5: acl.exclude[1] = \"localhost\": is no address and no network; allowed is a list of strings: \
              addresses or networks such as \"10.0.0.0/8\", \"192.168.1.7\", \"2001:db8::/32\"",
@@ -216,8 +216,8 @@ fn values_of_the_server_out_of_their_range() {
             "ws.json:1: workers.max_connections = 16777217: out of range; allowed is a whole number from 1 to 16777216",
         ),
         (
-            r#"{"workers": {"workers": 257}}"#,
-            "ws.json:1: workers.workers = 257: out of range; allowed is a whole number from 1 to 256",
+            r#"{"workers": {"workers": 256}}"#,
+            "ws.json:1: workers.workers = 256: out of range; allowed is a whole number from 1 to 255",
         ),
         (
             r#"{"workers": {"max_inbounds_skip": -1}}"#,

@@ -136,11 +136,11 @@ fn all_keys_of_the_server() {
     assert!(config.acl.admits("127.1.2.3".parse().unwrap()));
     assert!(!config.acl.admits("128.1.2.3".parse().unwrap()));
     let tls = config.tls.unwrap();
-    assert_eq!((tls.minimum, tls.client_minimum), (TlsVersion::Tls13, TlsVersion::Tls12));
+    assert_eq!((tls.minimum, config.client_tls.minimum), (TlsVersion::Tls13, TlsVersion::Tls12));
     assert_eq!(tls.certificate, home.path().join("ssl/cert.pem"));
     assert_eq!(tls.key, key);
     assert_eq!(
-        fs::canonicalize(tls.ca.unwrap()).unwrap(),
+        fs::canonicalize(config.client_tls.ca.unwrap()).unwrap(),
         fs::canonicalize(home.path().join("ssl/ca.pem")).unwrap()
     );
     let times = &config.timeouts;

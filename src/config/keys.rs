@@ -127,7 +127,7 @@ pub const WS: &[Key] = &[
 ];
 
 pub(super) const WORKER_COUNT: Key =
-    key("workers", Integer { min: 1, max: 256 }, Computed("the number of cores that this process may use"));
+    key("workers", Integer { min: 1, max: 255 }, Computed("the number of cores that this process may use"));
 pub(super) const MAX_CONNECTIONS: Key =
     key("max_connections", Integer { min: 1, max: 1 << 24 }, Written("10000"));
 pub(super) const AUTO_FRAGMENT: Key = key("auto_fragment", Flag, Written("false"));

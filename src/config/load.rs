@@ -60,6 +60,7 @@ fn assemble(server: Server, services: Services, mistakes: Vec<Mistake>) -> Resul
         workers: server.workers,
         acl: server.acl,
         tls: server.tls,
+        client_tls: server.client_tls,
         auto_save: server.auto_save,
         directories: services.directories,
         services: services.services,

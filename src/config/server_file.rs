@@ -8,7 +8,7 @@ use super::acl::{Acl, Policy, parse_network};
 use super::keys::{self, Key};
 use super::places::absolute;
 use super::section::{Section, allowed};
-use super::{Listen, Queues, Timeouts, Tls, TlsVersion, Workers};
+use super::{ClientTls, Listen, Queues, Timeouts, Tls, TlsVersion, Workers};
 
 /// A worker's read buffer is not smaller than this: the original's default would cost a system call per message.
 const MIN_READ_BUFFER: usize = 64 * 1024;
@@ -19,12 +19,14 @@ pub(super) struct Server {
     pub(super) workers: Workers,
     pub(super) acl: Acl,
     pub(super) tls: Option<Tls>,
+    pub(super) client_tls: ClientTls,
     pub(super) auto_save: bool,
     pub(super) timeouts: Timeouts,
     pub(super) queues: Queues,
 }
 
 pub(super) fn read(file: &Section<'_>, home: &Path) -> Server {
+    let (tls, client_tls) = tls(file, home);
     Server {
         listen: Listen {
             listeners: file.integer(&keys::LISTENERS) as usize,
@@ -33,7 +35,8 @@ pub(super) fn read(file: &Section<'_>, home: &Path) -> Server {
         },
         workers: workers(file),
         acl: acl(&file.section(&keys::ACL)),
-        tls: tls(file, home),
+        tls,
+        client_tls,
         auto_save: file.flag(&keys::AUTO_SAVE),
         timeouts: timeouts(file),
         queues: Queues {
@@ -88,22 +91,25 @@ fn usable_cores() -> usize {
     core_affinity::get_core_ids().map_or(1, |cores| cores.len()).clamp(1, 256)
 }
 
-fn tls(file: &Section<'_>, home: &Path) -> Option<Tls> {
+fn tls(file: &Section<'_>, home: &Path) -> (Option<Tls>, ClientTls) {
     let wanted = file.flag(&keys::TLS);
     let minimum = version(file, &keys::TLS_SERVER_VERSION);
-    let client_minimum = version(file, &keys::TLS_CLIENT_VERSION);
     let section = file.section(&keys::TLS_CERTIFICATES);
     let [certificate, key, ca] =
         [&keys::CERT, &keys::CERT_KEY, &keys::CA].map(|key| pem_file(&section, key, home, wanted));
+    // One that is missing fails where it is needed: trusting others instead is nobody's wish.
+    let ca = ca.or_else(|| Some(absolute(&home.join(section.text_if_there(&keys::CA)?.0))));
+    let client = ClientTls { ca, minimum: version(file, &keys::TLS_CLIENT_VERSION) };
     if !wanted {
-        return None;
+        return (None, client);
     }
     for (key, path) in [(&keys::CERT, &certificate), (&keys::CERT_KEY, &key)] {
         if path.is_none() && section.node(key).is_none() {
             section.missing(key, "tls is true and needs it", file.node(&keys::TLS).as_ref());
         }
     }
-    Some(Tls { certificate: certificate?, key: key?, ca, minimum, client_minimum })
+    let tls = certificate.zip(key).map(|(certificate, key)| Tls { certificate, key, minimum });
+    (tls, client)
 }
 
 fn version(file: &Section<'_>, key: &Key) -> TlsVersion {
