@@ -1,10 +1,13 @@
 //! The command line.
 
+mod commands;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use clap::{Args, Parser, Subcommand};
+use commands::archives;
 use lapps::config::{self, Config, Placement, Places, Protocol};
 use lapps::dev_cert;
 use lapps::server::{Outcome, Server, Stopper};
@@ -35,6 +38,12 @@ enum Command {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+    /// Pack the directory of a service into an archive that can be deployed.
+    Pack(archives::Pack),
+    /// Unpack an archive.
+    Unpack(archives::Unpack),
+    /// Show what an archive holds: mode, size and path of each file.
+    List(archives::List),
 }
 
 #[derive(Args)]
@@ -64,6 +73,9 @@ fn main() -> ExitCode {
         Some(Command::Run(arguments)) => run(&arguments),
         Some(Command::Check(place)) => check(&place),
         Some(Command::DevCert { directory }) => make_certificate(&directory),
+        Some(Command::Pack(arguments)) => archives::pack(&arguments),
+        Some(Command::Unpack(arguments)) => archives::unpack(&arguments),
+        Some(Command::List(arguments)) => archives::list(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

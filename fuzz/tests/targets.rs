@@ -69,4 +69,4 @@ macro_rules! targets {
     )* };
 }
 
-targets! { decoder head session utf8 }
+targets! { archive decoder head session utf8 }

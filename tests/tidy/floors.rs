@@ -4,8 +4,13 @@ use crate::Complaint;
 use crate::rust::{code_only, is_word, line_of, words};
 
 /// The modules of `src/`, from the top floor down. A module uses those on floors below its own, and itself.
-const FLOORS: &[&[&str]] =
-    &[&["main", "server", "dev_cert"], &["engine"], &["net", "ops"], &["services"], &["sys", "config"]];
+const FLOORS: &[&[&str]] = &[
+    &["main", "commands", "server", "dev_cert"],
+    &["engine"],
+    &["net", "ops"],
+    &["services"],
+    &["sys", "config"],
+];
 
 /// Our crates and which of ours each may name in its manifest.
 const CRATES: &[(&str, &[&str])] = &[

@@ -1,0 +1,3 @@
+//! The subcommands that start no server.
+
+pub(crate) mod archives;
