@@ -197,7 +197,7 @@ impl Server {
                 {
                     tracing::warn!("worker {id} cannot be pinned to core {core}");
                 }
-                Worker::new(parts).run()
+                Worker::new(parts)?.run()
             })?;
         }
 

@@ -13,7 +13,7 @@ use common::lua_blocks::{self, Block, RUNNER};
 use common::process::Lapps;
 
 /// Modules that the blocks find as globals.
-const PRELOAD: [&str; 5] = ["mqr", "murmur", "nap", "pam_auth", "time"];
+const PRELOAD: [&str; 6] = ["cws", "mqr", "murmur", "nap", "pam_auth", "time"];
 
 fn blocks() -> Vec<Block> {
     let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/modules");

@@ -6,10 +6,11 @@ use std::sync::mpsc::Sender;
 use std::time::Instant;
 
 use lapps_lua::error::Failure;
-use lapps_lua::port::{Command, ConnId, Event, Port};
+use lapps_lua::port::{ClientEvent, Command, ConnId, Event, Port};
 use lapps_lua::reactive::Verdict;
 
 use super::channels::Channels;
+use super::clients::{Calls, Clients, GOODBYE, Host};
 use super::instance::{CLEANUP, Instance, Settled};
 use super::log_failure;
 use super::mail::{Letter, Mail};
@@ -41,6 +42,7 @@ struct Dedicated {
     mailbox: Mailbox<Letter>,
     instance: Instance,
     outlet: Outlet,
+    clients: Clients,
     /// Connections whose mark was reached while a message of theirs waited.
     marks: HashSet<ConnId>,
     who: Who,
@@ -64,8 +66,9 @@ pub(crate) fn run(parts: Parts) {
     };
     let waits = instance.is_starting();
     let _ = reports.send(if waits { Report::Waits(who) } else { Report::Started(who, Ok(())) });
+    let clients = Clients::own(mailbox.wake(), &settings);
     let marks = HashSet::new();
-    let mut dedicated = Dedicated { mailbox, instance, outlet, marks, who, reports, exit: None };
+    let mut dedicated = Dedicated { mailbox, instance, outlet, clients, marks, who, reports, exit: None };
     if dedicated.serve() {
         dedicated.wind_down();
     }
@@ -79,15 +82,17 @@ impl Dedicated {
             if !self.turn() {
                 return false;
             }
-            if took {
+            if took && self.clients.open() == 0 {
                 continue;
             }
-            if let Some(deadline) = self.exit
+            if !took
+                && let Some(deadline) = self.exit
                 && (self.instance.is_done() || Instant::now() >= deadline)
             {
                 return true;
             }
-            self.sleep();
+            // With letters left it only looks what has come from servers.
+            self.sleep(took.then(Instant::now));
         }
     }
 
@@ -164,7 +169,12 @@ impl Dedicated {
                         return false;
                     }
                 }
-                Settled::Handled { .. } => {}
+                Settled::Handled { conn, weight } => {
+                    // Of a client's connection the marks know.
+                    if conn.is_client() {
+                        self.clients.on_handled(conn, weight, &mut self.outlet.calls);
+                    }
+                }
                 Settled::Failed(failure) => self.on_failure(&failure),
                 Settled::Stopped => drop(self.reports.send(Report::Stopped(self.who))),
             }
@@ -180,6 +190,9 @@ impl Dedicated {
             });
             outlet.notify();
         }
+        let Dedicated { instance, outlet, clients, .. } = self;
+        clients.turn(&mut Here { instance, outlet });
+        self.outlet.notify();
         true
     }
 
@@ -192,22 +205,53 @@ impl Dedicated {
         }
     }
 
-    /// Parks until there is a letter, or the instance wants its next turn, or the time to end has come.
-    fn sleep(&mut self) {
+    /// Parks until there is a letter, or the instance wants its next turn, or the time to end or another moment has come.
+    fn sleep(&mut self, moment: Option<Instant>) {
         let turn = self.instance.next_turn().map(|due| self.outlet.life().moment(due));
-        let next = [turn, self.exit].into_iter().flatten().min();
-        let instance = &self.instance;
-        self.mailbox.sleep(next, || instance.is_ready());
+        let next = [turn, self.exit, moment].into_iter().flatten().min();
+        let Dedicated { instance, outlet, clients, mailbox, .. } = self;
+        clients.sleep(mailbox, next, &mut Here { instance, outlet });
     }
 
-    /// Interrupts what still runs, and lets cleanup handlers come to their end.
+    /// Says goodbye to whom it is connected, interrupts what still runs, and lets cleanup handlers come to their end.
     fn wind_down(&mut self) {
+        let Dedicated { instance, outlet, clients, .. } = self;
+        clients.dismiss(None, &mut Here { instance, outlet });
+        let patience = Instant::now() + GOODBYE;
+        self.exit = self.exit.max(Some(patience));
+        while self.turn() && self.clients.open() > 0 && Instant::now() < patience {
+            self.sleep(Some(patience));
+        }
         self.instance.wind_down(&mut self.outlet);
         let deadline = self.exit.max(Some(Instant::now() + CLEANUP));
         self.exit = deadline;
         while self.turn() && !self.instance.has_ended() && Some(Instant::now()) < deadline {
-            self.sleep();
+            self.sleep(None);
         }
         self.instance.report_deadlock();
+    }
+}
+
+/// The instance and its way out, as its outgoing connections see them.
+struct Here<'a> {
+    instance: &'a mut Instance,
+    outlet: &'a mut Outlet,
+}
+
+impl Host for Here<'_> {
+    fn calls(&mut self) -> &mut Calls {
+        &mut self.outlet.calls
+    }
+
+    fn deliver(&mut self, _: usize, conn: ConnId, event: ClientEvent<'_>) -> Verdict {
+        self.instance.deliver_client(self.outlet, conn, event)
+    }
+
+    fn connected(&mut self, _: usize, conn: ConnId, result: Result<(), String>) {
+        self.instance.connected(conn, result);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.instance.is_ready()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapps_lua::error::Failure;
-use lapps_lua::port::{ConnId, Event, Port};
+use lapps_lua::port::{ClientEvent, ConnId, Event, Port};
 use lapps_lua::reactive::{Outcome, Progress, Reactive, Verdict};
 
 use super::settings::Settings;
@@ -74,6 +74,21 @@ impl Instance {
     /// Calls the handler of an event; see [`Reactive::deliver`].
     pub(crate) fn deliver(&mut self, port: &mut dyn Port, event: Event<'_>) -> Verdict {
         self.lua.deliver(port, event)
+    }
+
+    /// Calls the handler of something that happened to an outgoing connection; see [`Reactive::deliver_client`].
+    pub(crate) fn deliver_client(
+        &mut self,
+        port: &mut dyn Port,
+        conn: ConnId,
+        event: ClientEvent<'_>,
+    ) -> Verdict {
+        self.lua.deliver_client(port, conn, event)
+    }
+
+    /// Lets the fiber go on that waits for an outgoing connection.
+    pub(crate) fn connected(&mut self, conn: ConnId, result: Result<(), String>) {
+        self.lua.connected(conn, result);
     }
 
     /// Runs the fibers that want to run by now. False: there were none.

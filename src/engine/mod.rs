@@ -2,6 +2,7 @@
 
 pub(crate) mod balancer;
 pub(crate) mod channels;
+pub(crate) mod clients;
 pub(crate) mod dedicated;
 pub(crate) mod frames;
 mod helper;

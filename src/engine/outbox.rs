@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lapps_lua::port::{Answer, Channel, Command, ConnId, Port};
+use lapps_lua::port::{Answer, Channel, Command, ConnId, Connect, Port};
 use lapps_parser::close::{self, CloseCode};
 use lapps_parser::frame::{self, MAX_HEADER_LEN, OpCode};
 
 use super::channels::Channels;
+use super::clients::Calls;
 use super::frames::Framing;
 use super::life::Life;
 use super::mail::Mail;
@@ -38,6 +39,8 @@ pub(crate) struct Outbox {
     channels: Arc<Channels>,
     /// The listeners of the broadcast that is being delivered.
     listeners: Vec<ConnId>,
+    /// The outgoing connections of the worker's instances.
+    pub(crate) calls: Calls,
     life: Arc<Life>,
     /// The services, for those that ask whether they are to stop.
     registry: Arc<Registry>,
@@ -88,6 +91,7 @@ impl Outbox {
             framing,
             channels,
             listeners: Vec::new(),
+            calls: Calls::new(),
             life,
             registry,
         }
@@ -372,7 +376,14 @@ impl Outbox {
 
 impl Port for ServicePort<'_> {
     fn command(&mut self, command: Command<'_>) -> Answer {
-        self.outbox.command(command)
+        match command {
+            Command::Send { conn, .. } | Command::Close { conn, .. }
+                if conn.worker() != self.outbox.worker && conn.is_client() =>
+            {
+                self.outbox.calls.command(self.service, command)
+            }
+            command => self.outbox.command(command),
+        }
     }
 
     fn now(&mut self) -> Duration {
@@ -388,6 +399,18 @@ impl Port for ServicePort<'_> {
     fn is_stopping(&mut self) -> bool {
         let Outbox { life, registry, .. } = &*self.outbox;
         life.is_stopping() || registry.get(self.service).is_some_and(Entry::is_stopping)
+    }
+
+    fn connect(&mut self, request: &Connect<'_>) -> Result<ConnId, String> {
+        self.outbox.calls.connect(self.service, request)
+    }
+
+    fn begin(&mut self, conn: ConnId) {
+        self.outbox.calls.begin(self.service, conn);
+    }
+
+    fn abandon(&mut self, conn: ConnId) {
+        self.outbox.calls.abandon(self.service, conn);
     }
 }
 

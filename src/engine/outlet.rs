@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lapps_lua::port::{Answer, Command, ConnId, Port};
+use lapps_lua::port::{Answer, Command, ConnId, Connect, Port};
 
 use super::channels::Channels;
+use super::clients::Calls;
 use super::life::Life;
 use super::mail::Mail;
 use super::mailbox::Postbox;
@@ -17,6 +18,9 @@ use crate::services::registry::Entry;
 /// message that crossed our close frame is merely delivered.
 const CLOSED: usize = 64 * 1024;
 
+/// The one instance of the thread, for its outgoing connections.
+const OWNER: usize = 0;
+
 /// The outgoing side of a dedicated or standalone instance.
 pub(crate) struct Outlet {
     posts: Vec<Postbox<Mail>>,
@@ -25,6 +29,8 @@ pub(crate) struct Outlet {
     /// Connections that this instance has closed and not yet seen end.
     closed: HashSet<ConnId>,
     channels: Arc<Channels>,
+    /// Its outgoing connections.
+    pub(crate) calls: Calls,
     life: Arc<Life>,
     service: Arc<Entry>,
 }
@@ -39,7 +45,7 @@ impl Outlet {
         service: Arc<Entry>,
     ) -> Outlet {
         let presence = Arc::clone(channels.presence());
-        Outlet { posts, presence, own, closed: HashSet::new(), channels, life, service }
+        Outlet { posts, presence, own, closed: HashSet::new(), channels, calls: Calls::new(), life, service }
     }
 
     /// True while `conn` is open.
@@ -95,14 +101,15 @@ impl Port for Outlet {
         match command {
             Command::Send { conn, opcode, payload } => {
                 if !self.has(conn) {
-                    return Answer::Closed;
+                    // No worker has the number of the outgoing ones, so they are found here.
+                    return self.calls.command(OWNER, command);
                 }
                 self.put(usize::from(conn.worker()), Mail::Send { conn, opcode, payload: payload.into() });
                 Answer::Done
             }
             Command::Close { conn, code, reason } => {
                 if !self.has(conn) {
-                    return Answer::Closed;
+                    return self.calls.command(OWNER, command);
                 }
                 let worker = usize::from(conn.worker());
                 self.put(worker, Mail::Close { conn, code, reason: reason.into() });
@@ -143,5 +150,17 @@ impl Port for Outlet {
 
     fn is_stopping(&mut self) -> bool {
         self.life.is_stopping() || self.service.is_stopping()
+    }
+
+    fn connect(&mut self, request: &Connect<'_>) -> Result<ConnId, String> {
+        self.calls.connect(OWNER, request)
+    }
+
+    fn begin(&mut self, conn: ConnId) {
+        self.calls.begin(OWNER, conn);
+    }
+
+    fn abandon(&mut self, conn: ConnId) {
+        self.calls.abandon(OWNER, conn);
     }
 }

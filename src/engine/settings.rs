@@ -10,10 +10,12 @@ use lapps_parser::decoder::Limits;
 use lapps_parser::http::HeadLimits;
 use rustls::ServerConfig;
 
+use super::clients::Names;
 use super::helper::Helper;
 use super::life::Life;
 use super::wheel::TICK_MS;
 use crate::config::{self, Config};
+use crate::net::client::tls::Trust;
 
 /// Settings of the engine; they do not change while the server runs.
 pub(crate) struct Settings {
@@ -30,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) queues: Arc<Queues>,
     /// Who checks passwords for them.
     pub(crate) logins: Arc<dyn Logins>,
+    /// Who looks up names for outgoing connections, and reads the certificates that they believe.
+    pub(crate) names: Arc<Names>,
     /// The directory of the services' code.
     pub(crate) applications: PathBuf,
     /// The environment's `LUA_PATH`.
@@ -58,6 +62,7 @@ impl Settings {
             timeouts: Timeouts::new(&config.timeouts),
             logins: Arc::new(Helper::default()),
             queues: Queues::new(Bounds { messages: config.queues.messages, bytes: config.queues.bytes }),
+            names: Arc::new(Names::new(Trust::new(&config.client_tls))),
             applications: config.directories.applications.clone(),
             lua_path,
         }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use lapps_lua::port::Port;
-use lapps_lua::reactive::Outcome;
+use lapps_lua::error::Failure;
+use lapps_lua::port::{ClientEvent, Command, ConnId, Port};
+use lapps_lua::reactive::{Outcome, Verdict};
 use lapps_lua::standalone::Standalone;
 
 use super::channels::Channels;
+use super::clients::{Calls, Clients, GOODBYE, Host};
 use super::instance::CLEANUP;
 use super::mail::{Letter, Mail};
 use super::mailbox::{Mailbox, Postbox};
@@ -38,6 +40,7 @@ struct Alone {
     who: Who,
     mailbox: Mailbox<Letter>,
     outlet: Outlet,
+    clients: Clients,
     reports: Sender<Report>,
     /// `init` has returned.
     started: bool,
@@ -62,8 +65,19 @@ pub(crate) fn run(parts: Parts) {
         }
     };
     let outlet = Outlet::new(posts, ServedBy::NONE, channels, Arc::clone(&settings.life), entry);
-    let (started, ended, stop, exit) = (false, false, None, false);
-    let mut alone = Alone { lua, who, mailbox, outlet, reports, started, ended, stop, exit };
+    let clients = Clients::own(mailbox.wake(), &settings);
+    let mut alone = Alone {
+        lua,
+        who,
+        mailbox,
+        outlet,
+        clients,
+        reports,
+        started: false,
+        ended: false,
+        stop: None,
+        exit: false,
+    };
     let _ = alone.reports.send(Report::Waits(who));
     alone.lua.start(&mut alone.outlet);
     if alone.run() {
@@ -100,7 +114,7 @@ impl Alone {
     /// True when it has come to its end, or is to be brought there: nothing is left; or it is to stop and there is
     /// nothing to wait for, or the grace is over.
     fn is_done(&self) -> bool {
-        if self.ended && self.lua.fibers() == 0 {
+        if self.ended && self.lua.fibers() == 0 && self.clients.open() == 0 {
             return true;
         }
         let Some(deadline) = self.stop else { return self.exit };
@@ -111,7 +125,6 @@ impl Alone {
     fn turn(&mut self) -> bool {
         if self.next_turn().is_some_and(|due| due <= self.outlet.now()) {
             self.lua.turn(&mut self.outlet);
-            self.outlet.notify();
         }
         self.settle()
     }
@@ -137,13 +150,28 @@ impl Alone {
                     tracing::error!("{failure}");
                     self.ended = true;
                 }
-                Outcome::Failed(failure) => log_failure(&failure, false),
+                Outcome::Failed(failure) => self.on_failure(&failure),
                 Outcome::Report(text) => tracing::error!("{text}"),
-                // Only reactive services have events.
-                Outcome::Handled { .. } | Outcome::Stopped => {}
+                Outcome::Handled { conn, weight } => {
+                    self.clients.on_handled(conn, weight, &mut self.outlet.calls);
+                }
+                // Only reactive services have `onShutdown`.
+                Outcome::Stopped => {}
             }
         }
+        let Alone { lua, outlet, clients, .. } = self;
+        clients.turn(&mut Here { lua, outlet });
+        self.outlet.notify();
         true
+    }
+
+    /// A handler of an outgoing connection that had waited has failed.
+    fn on_failure(&mut self, failure: &Failure) {
+        log_failure(failure, false);
+        if let Some(conn) = failure.conn() {
+            let (code, reason) = failure.kind().close();
+            self.outlet.command(Command::Close { conn, code, reason });
+        }
     }
 
     /// When it wants its next turn, on the clock; zero is at once.
@@ -154,12 +182,19 @@ impl Alone {
     /// Parks until there is a letter, or the next turn is due, or `until`.
     fn sleep(&mut self, until: Option<Instant>) {
         let turn = self.next_turn().map(|due| self.outlet.life().moment(due));
-        let lua = &self.lua;
-        self.mailbox.sleep([turn, until].into_iter().flatten().min(), || lua.is_ready());
+        let until = [turn, until].into_iter().flatten().min();
+        let Alone { lua, outlet, clients, mailbox, .. } = self;
+        clients.sleep(mailbox, until, &mut Here { lua, outlet });
     }
 
-    /// Interrupts what still runs, and lets cleanup handlers come to their end.
+    /// Says goodbye to whom it is connected, interrupts what still runs, and lets cleanup handlers come to their end.
     fn wind_down(&mut self) {
+        let Alone { lua, outlet, clients, .. } = self;
+        clients.dismiss(None, &mut Here { lua, outlet });
+        let patience = Instant::now() + GOODBYE;
+        while self.turn() && self.clients.open() > 0 && Instant::now() < patience {
+            self.sleep(Some(patience));
+        }
         self.lua.wind_down(&mut self.outlet);
         let deadline = self.stop.max(Some(Instant::now() + CLEANUP));
         while self.turn() && !self.has_ended() && Some(Instant::now()) < deadline {
@@ -178,5 +213,29 @@ impl Alone {
     /// True when nothing is sure to come that lets any of its fibers go on. What other services may send is not.
     fn waits_in_vain(&self) -> bool {
         self.next_turn().is_none() && !self.lua.is_owed()
+    }
+}
+
+/// The instance and its way out, as its outgoing connections see them.
+struct Here<'a> {
+    lua: &'a mut Standalone,
+    outlet: &'a mut Outlet,
+}
+
+impl Host for Here<'_> {
+    fn calls(&mut self) -> &mut Calls {
+        &mut self.outlet.calls
+    }
+
+    fn deliver(&mut self, _: usize, conn: ConnId, event: ClientEvent<'_>) -> Verdict {
+        self.lua.deliver_client(self.outlet, conn, event)
+    }
+
+    fn connected(&mut self, _: usize, conn: ConnId, result: Result<(), String>) {
+        self.lua.connected(conn, result);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.lua.is_ready()
     }
 }

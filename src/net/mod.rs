@@ -1,5 +1,6 @@
 //! One connection: its protocol state, its transport, what it has still to write.
 
+pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod ended;
 pub(crate) mod tls;

@@ -2,11 +2,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mio::net::TcpStream;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, ConnectionCommon, ServerConfig, ServerConnection, SideData};
 use socket2::SockRef;
 
 use super::write_queue::{Buffers, WriteQueue};
@@ -21,14 +23,17 @@ pub(crate) const CIPHER_CARRY: usize = 32 * 1024;
 const CIPHER_AHEAD: usize = 64 * 1024;
 
 /// A socket, with or without TLS.
-pub(crate) enum Transport {
+pub(crate) enum Transport<S = ServerConnection> {
     Plain(TcpStream),
-    Tls(Box<Tls>),
+    Tls(Box<Tls<S>>),
 }
 
-pub(crate) struct Tls {
+/// The socket of an outgoing connection.
+pub(crate) type Outgoing = Transport<ClientConnection>;
+
+pub(crate) struct Tls<S> {
     stream: TcpStream,
-    session: ServerConnection,
+    session: S,
     /// Plaintext that went into the session since it last had nothing to write: more than its ciphertext that waits.
     ahead: usize,
 }
@@ -54,15 +59,29 @@ impl Transport {
     ) -> Result<Transport, rustls::Error> {
         Ok(match tls {
             None => Transport::Plain(stream),
-            Some(config) => {
-                let mut session = ServerConnection::new(Arc::clone(config))?;
-                // We bound what goes in ourselves, and a write must never be cut short.
-                session.set_buffer_limit(None);
-                Transport::Tls(Box::new(Tls { stream, session, ahead: 0 }))
-            }
+            Some(config) => Tls::over(stream, ServerConnection::new(Arc::clone(config))?),
         })
     }
+}
 
+impl Outgoing {
+    /// Wraps a connected socket; with `tls`, speaks it as the client of the server that has this name.
+    pub(crate) fn outgoing(
+        stream: TcpStream,
+        tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    ) -> Result<Outgoing, rustls::Error> {
+        Ok(match tls {
+            None => Transport::Plain(stream),
+            Some((config, name)) => Tls::over(stream, ClientConnection::new(config, name)?),
+        })
+    }
+}
+
+impl<S, D> Transport<S>
+where
+    S: Deref<Target = ConnectionCommon<D>> + DerefMut,
+    D: SideData,
+{
     /// The socket, for the poller.
     pub(crate) fn stream(&mut self) -> &mut TcpStream {
         match self {
@@ -114,7 +133,17 @@ impl Transport {
     }
 }
 
-impl Tls {
+impl<S, D> Tls<S>
+where
+    S: Deref<Target = ConnectionCommon<D>> + DerefMut,
+    D: SideData,
+{
+    fn over(stream: TcpStream, mut session: S) -> Transport<S> {
+        // We bound what goes in ourselves, and a write must never be cut short.
+        session.set_buffer_limit(None);
+        Transport::Tls(Box::new(Tls { stream, session, ahead: 0 }))
+    }
+
     fn read(&mut self, cipher: &mut [u8], out: &mut [u8]) -> io::Result<Taken> {
         let mut taken = read_once(&mut self.stream, cipher)?;
         let mut rest = &cipher[..taken.len];

@@ -16,7 +16,7 @@ use crate::engine::{Link, dedicated, standalone};
 use crate::services::registry::Entry;
 
 /// Modules of "preload" that are part of this version.
-const MODULES: [&str; 5] = ["mqr", "murmur", "nap", "pam_auth", "time"];
+const MODULES: [&str; 6] = ["cws", "mqr", "murmur", "nap", "pam_auth", "time"];
 
 /// How often is said whose start still waits.
 const REMINDER: Duration = Duration::from_secs(10);

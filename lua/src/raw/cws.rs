@@ -107,7 +107,7 @@ unsafe extern "C-unwind" fn text(state: *mut lua_State) -> c_int {
     unsafe {
         let doorway = doorway(state);
         match &doorway.text {
-            Some(text) => drop(ffi::lua_pushlstring_(state, text.as_ptr().cast::<c_char>(), text.len())),
+            Some(text) => ffi::lua_pushlstring_(state, text.as_ptr().cast::<c_char>(), text.len()),
             None => ffi::lua_pushnil(state),
         }
         doorway.text = None;

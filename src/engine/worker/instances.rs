@@ -4,11 +4,13 @@ use std::io;
 use std::time::Instant;
 
 use lapps_lua::error::Failure;
-use lapps_lua::port::{ConnId, Event};
+use lapps_lua::port::{ClientEvent, Command, ConnId, Event};
 use lapps_lua::reactive::Verdict;
 use mio::Events;
+use mio::event::Event as Readiness;
 
-use super::Worker;
+use super::{WAKE, Worker};
+use crate::engine::clients::{Calls, FIRST_TOKEN, GOODBYE, Host};
 use crate::engine::instance::{CLEANUP, Instance, Settled};
 use crate::engine::log_failure;
 use crate::engine::outbox::Outbox;
@@ -51,14 +53,43 @@ impl Worker {
                 Settled::Started(result) => {
                     if result.is_err() {
                         self.instances[service] = None;
+                        self.clients.forget(service, &mut self.outbox.calls);
                     }
                     let _ = self.reports.send(Report::Started(self.who(service), result));
                 }
+                Settled::Handled { conn, weight } if conn.is_client() => {
+                    self.clients.on_handled(conn, weight, &mut self.outbox.calls);
+                }
                 Settled::Handled { conn, weight } => self.on_handled(key_of(conn), weight),
-                Settled::Failed(failure) => fail(&mut self.outbox, &failure),
+                Settled::Failed(failure) => match failure.conn().filter(|conn| conn.is_client()) {
+                    Some(conn) => self.fail_client(service, conn, &failure),
+                    None => fail(&mut self.outbox, &failure),
+                },
                 Settled::Stopped => drop(self.reports.send(Report::Stopped(self.who(service)))),
             }
         }
+    }
+
+    /// Lets outgoing connections begin, go on and end.
+    pub(super) fn turn_clients(&mut self) {
+        let Worker { clients, instances, outbox, .. } = self;
+        clients.turn(&mut Here { instances, outbox });
+    }
+
+    /// Readiness of what is no client's connection.
+    #[cold]
+    pub(super) fn on_other_readiness(&mut self, event: &Readiness) {
+        if event.token() != WAKE {
+            let Worker { clients, instances, outbox, .. } = self;
+            clients.on_readiness(event, &mut Here { instances, outbox });
+        }
+    }
+
+    /// Logs the failure of a handler of an outgoing connection that had waited, and closes the connection.
+    fn fail_client(&mut self, service: usize, conn: ConnId, failure: &Failure) {
+        log_failure(failure, false);
+        let (code, reason) = failure.kind().close();
+        let _ = self.outbox.calls.command(service, Command::Close { conn, code, reason });
     }
 
     /// Tells the instance of `service` what happened to a connection, no message.
@@ -100,8 +131,41 @@ impl Worker {
         self.instances.iter().flatten().all(Instance::is_done)
     }
 
+    /// Closes the outgoing connections of one instance. What comes of it is delivered in the turns that follow.
+    pub(super) fn dismiss_clients_of(&mut self, service: usize) {
+        let Worker { clients, instances, outbox, .. } = self;
+        clients.dismiss(Some(service), &mut Here { instances, outbox });
+    }
+
+    /// Closes the outgoing connections of all instances, and gives the servers a moment to answer.
+    fn dismiss_clients(&mut self, events: &mut Events) -> io::Result<()> {
+        let Worker { clients, instances, outbox, .. } = self;
+        clients.dismiss(None, &mut Here { instances, outbox });
+        let patience = Instant::now() + GOODBYE;
+        loop {
+            self.turn_instances();
+            self.turn_clients();
+            self.outbox.notify();
+            let now = Instant::now();
+            if self.clients.open() == 0 || now >= patience {
+                return Ok(());
+            }
+            let work = self.clients.has_work(&self.outbox.calls).then_some(now);
+            let next = [self.next_turn(), self.clients.next_due(), work, Some(patience)];
+            let next = next.into_iter().flatten().min();
+            self.wait(events, next.map(|next| next.saturating_duration_since(now)))?;
+            for event in &*events {
+                if event.token().0 >= FIRST_TOKEN {
+                    self.on_other_readiness(event);
+                }
+            }
+            self.take_mail();
+        }
+    }
+
     /// Interrupts the fibers that are left, and lets cleanup handlers come to their end.
     pub(super) fn wind_down(&mut self, events: &mut Events) -> io::Result<()> {
+        self.dismiss_clients(events)?;
         for service in 0..self.instances.len() {
             if let Some(instance) = &mut self.instances[service] {
                 instance.wind_down(&mut self.outbox.port(service));
@@ -123,6 +187,35 @@ impl Worker {
             instance.report_deadlock();
         }
         Ok(())
+    }
+}
+
+/// The instances and their way out, as their outgoing connections see them.
+struct Here<'w> {
+    instances: &'w mut [Option<Instance>],
+    outbox: &'w mut Outbox,
+}
+
+impl Host for Here<'_> {
+    fn calls(&mut self) -> &mut Calls {
+        &mut self.outbox.calls
+    }
+
+    fn deliver(&mut self, owner: usize, conn: ConnId, event: ClientEvent<'_>) -> Verdict {
+        match &mut self.instances[owner] {
+            Some(instance) => instance.deliver_client(&mut self.outbox.port(owner), conn, event),
+            None => Verdict::Keep,
+        }
+    }
+
+    fn connected(&mut self, owner: usize, conn: ConnId, result: Result<(), String>) {
+        if let Some(instance) = &mut self.instances[owner] {
+            instance.connected(conn, result);
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.instances.iter().flatten().any(Instance::is_ready)
     }
 }
 

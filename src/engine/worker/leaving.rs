@@ -6,6 +6,7 @@ use std::time::Instant;
 use lapps_parser::close::CloseCode;
 
 use super::{Home, Worker};
+use crate::engine::clients::GOODBYE;
 use crate::engine::instance::CLEANUP;
 use crate::engine::link::Link;
 use crate::engine::mail::Mail;
@@ -18,14 +19,22 @@ use crate::services::registry::Registry;
 /// A service whose last connections are being closed.
 pub(super) struct Leaving {
     service: usize,
-    pub(super) deadline: Instant,
+    deadline: Instant,
+    /// Until when its outgoing connections may answer our close frame, once that is sent.
+    goodbye: Option<Instant>,
     /// The fibers of its co-located instance have been interrupted.
     winding_down: bool,
 }
 
 impl Leaving {
     pub(super) fn new(service: usize, deadline: Instant) -> Leaving {
-        Leaving { service, deadline, winding_down: false }
+        Leaving { service, deadline, goodbye: None, winding_down: false }
+    }
+
+    /// When it is to be looked at again, whatever happens.
+    pub(super) fn next(&self) -> Instant {
+        let goodbye = self.goodbye.filter(|_| !self.winding_down);
+        goodbye.map_or(self.deadline, |goodbye| goodbye.min(self.deadline))
     }
 }
 
@@ -97,6 +106,10 @@ impl Worker {
             return is_over || self.are_settled(service);
         };
         if !leaving.winding_down && (is_over || instance.is_done()) {
+            if !self.has_parted(leaving) {
+                return false;
+            }
+            let Some(instance) = &mut self.instances[service] else { return true };
             instance.wind_down(&mut self.outbox.port(service));
             leaving.winding_down = true;
             leaving.deadline = leaving.deadline.max(Instant::now() + CLEANUP);
@@ -106,8 +119,18 @@ impl Worker {
         if leaving.winding_down && (instance.has_ended() || Instant::now() >= leaving.deadline) {
             instance.report_deadlock();
             self.instances[service] = None;
+            self.clients.forget(service, &mut self.outbox.calls);
         }
         self.instances[service].is_none()
+    }
+
+    /// Closes the outgoing connections of the instance; true when they have ended or had their time.
+    fn has_parted(&mut self, leaving: &mut Leaving) -> bool {
+        if leaving.goodbye.is_none() {
+            self.dismiss_clients_of(leaving.service);
+            leaving.goodbye = Some(Instant::now() + GOODBYE);
+        }
+        self.clients.open_of(leaving.service) == 0 || Some(Instant::now()) >= leaving.goodbye
     }
 
     /// True when every dedicated instance of the service has room for what it must still hear.

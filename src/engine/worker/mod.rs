@@ -16,6 +16,7 @@ use lapps_lua::port::Command;
 use mio::event::Event as Readiness;
 use mio::{Events, Interest, Poll, Token};
 
+use super::clients::{Clients, FIRST_TOKEN};
 use super::instance::Instance;
 use super::link::Link;
 use super::mail::Mail;
@@ -72,6 +73,8 @@ pub(crate) struct Worker {
     senders: Vec<Option<usize>>,
     /// The co-located instances, by number of their service.
     instances: Vec<Option<Instance>>,
+    /// Their outgoing connections.
+    clients: Clients,
     /// Connections that are served by each service, by number.
     served: Vec<usize>,
     /// Services that are on their way out, and those whose turn to go came with this turn's mail.
@@ -162,10 +165,14 @@ enum Fin {
 }
 
 impl Worker {
-    pub(crate) fn new(parts: Parts) -> Worker {
+    /// # Errors
+    /// The system refused a descriptor.
+    pub(crate) fn new(parts: Parts) -> io::Result<Worker> {
         let input = parts.settings.read_buffer.max(CIPHER_READ + CIPHER_CARRY);
         let cipher = if parts.settings.tls.is_some() { CIPHER_READ } else { 0 };
+        let registry = parts.poll.registry().try_clone()?;
         let mut worker = Worker {
+            clients: Clients::shared(registry, parts.mailbox.wake(), &parts.settings),
             poll: parts.poll,
             mailbox: parts.mailbox,
             conns: Slab::new(),
@@ -191,7 +198,7 @@ impl Worker {
             drain: None,
         };
         worker.see(parts.registry);
-        worker
+        Ok(worker)
     }
 
     /// Turns until the server has stopped.
@@ -216,6 +223,7 @@ impl Worker {
             self.take_mail();
             self.take_due();
             self.turn_instances();
+            self.turn_clients();
             self.flush_all(&mut keys);
             for link in self.links.iter_mut().flatten() {
                 link.turn(&mut self.ready);
@@ -251,7 +259,7 @@ impl Worker {
     fn wait(&mut self, events: &mut Events, mut timeout: Option<Duration>) -> io::Result<()> {
         if timeout != Some(Duration::ZERO) {
             self.mailbox.wake().prepare();
-            if !self.mailbox.is_empty() || self.has_ready_instances() {
+            if !self.mailbox.is_empty() || self.has_ready_instances() || self.clients.has_news() {
                 timeout = Some(Duration::ZERO);
             }
         }
@@ -264,19 +272,20 @@ impl Worker {
     }
 
     fn time_to_next(&self) -> Option<Duration> {
-        if !self.ready.is_empty() {
+        if !self.ready.is_empty() || self.clients.has_work(&self.outbox.calls) {
             return Some(Duration::ZERO);
         }
         let due = self.wheel.earliest().map(|tick| timing::time_of(self.started, tick));
-        let leaving = self.leaving.iter().map(|leaving| leaving.deadline).min();
-        let next = [self.next_turn(), due, self.drain, leaving].into_iter().flatten().min();
+        let leaving = self.leaving.iter().map(Leaving::next).min();
+        let next =
+            [self.next_turn(), due, self.clients.next_due(), self.drain, leaving].into_iter().flatten().min();
         let wait = next.map(|next| next.saturating_duration_since(Instant::now()));
         [wait, self.settings.max_poll_wait].into_iter().flatten().min()
     }
 
     fn on_readiness(&mut self, event: &Readiness) {
-        if event.token() == WAKE {
-            return;
+        if event.token().0 >= FIRST_TOKEN {
+            return self.on_other_readiness(event);
         }
         let key = key_of(event.token());
         if event.is_writable() && self.conns.get(key).is_some() {
@@ -442,6 +451,7 @@ mod tests {
     use std::mem::size_of;
 
     use super::*;
+    use crate::config::{ClientTls, TlsVersion};
     use crate::engine::channels::Channels;
     use crate::engine::frames::Framing;
     use crate::engine::life::Life;
@@ -449,6 +459,7 @@ mod tests {
     use crate::engine::presence::Presence;
     use crate::engine::settings::Timeouts;
     use crate::engine::wake::Wake;
+    use crate::net::client::tls::Trust;
     use crate::services::registry::Entry;
 
     /// `ARCHITECTURE.md` shows these; each of them times a million connections is so many megabytes.
@@ -486,6 +497,10 @@ mod tests {
             timeouts: Timeouts { handshake, ping: 1, idle: 2, stalled: 1, closing: 1 },
             logins: Arc::new(crate::engine::helper::Helper::default()),
             queues: lapps_lua::queue::Queues::new(lapps_lua::queue::Bounds::default()),
+            names: Arc::new(crate::engine::clients::Names::new(Trust::new(&ClientTls {
+                ca: None,
+                minimum: TlsVersion::Tls12,
+            }))),
             applications: "".into(),
             lua_path: None,
         };
@@ -502,6 +517,7 @@ mod tests {
             load: Arc::default(),
             reports: std::sync::mpsc::channel().0,
         })
+        .unwrap()
     }
 
     /// Gives the worker a connection, and keeps the client's end of it.
