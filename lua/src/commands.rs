@@ -1,16 +1,14 @@
 //! The calls of `ws` and `bcast` behind the check of their types: numbers and bytes in, one command out, the answer in words.
 
-use std::time::Duration;
-
 use lapps_parser::cbor;
 use lapps_parser::close::{CloseCode, MAX_REASON_LEN};
 use lapps_parser::frame::OpCode;
 use lapps_parser::lapps;
 
-use crate::port::{Answer, Channel, Command, ConnId, Connect, Port, Terms};
+use crate::port::{Answer, Channel, Command, ConnId, Port};
 use crate::value::Shared;
 
-const CLOSED: &str = "connection closed";
+pub(crate) const CLOSED: &str = "connection closed";
 const EARLY: &str = "connection is not open yet";
 const FULL: &str = "queue is full";
 const CHANNEL: &str = "a channel must be a whole number";
@@ -18,7 +16,7 @@ const TOO_EARLY: &str = "only in handlers and fibers: the service's file is stil
 const NO_CHANNEL: &str = "no such channel: bcast:create makes it";
 const NOT_SUBSCRIBED: &str = "not subscribed";
 const OPCODE: &str = "opcode must be 1 (text) or 2 (binary)";
-const CODE: &str = "code must be 1000-1003, 1007-1011 or 3000-4999";
+pub(crate) const CODE: &str = "code must be 1000-1003, 1007-1011 or 3000-4999";
 
 /// `ws:send` behind the check of types; `Err` is the message for the service.
 pub(crate) fn send(
@@ -28,9 +26,7 @@ pub(crate) fn send(
     message: &[u8],
 ) -> Result<(), &'static str> {
     let opcode = data_opcode(opcode)?;
-    // An outgoing connection is none of a client's.
-    let conn = ConnId::from_number(handler).filter(|conn| !conn.is_client());
-    let (Some(port), Some(conn)) = (port, conn) else { return Err(CLOSED) };
+    let (Some(port), Some(conn)) = (port, conn_of(handler)) else { return Err(CLOSED) };
     in_words(port.command(Command::Send { conn, opcode, payload: message }))
 }
 
@@ -42,25 +38,12 @@ pub(crate) fn send_value(
     out: &mut Vec<u8>,
 ) -> Result<(), &'static str> {
     lapps::check_outgoing(&value.tree, value.root)?;
-    let (Some(port), Some(conn)) = (port, ConnId::from_number(handler)) else { return Err(CLOSED) };
+    let (Some(port), Some(conn)) = (port, conn_of(handler)) else { return Err(CLOSED) };
     encode(value, out)?;
     in_words(port.command(Command::Send { conn, opcode: OpCode::Binary, payload: out }))
 }
 
-/// `cws:send` behind the check of types; `Err` is the message for the service.
-pub(crate) fn client_send(
-    port: Option<&mut dyn Port>,
-    handler: f64,
-    message: &[u8],
-    opcode: f64,
-) -> Result<(), &'static str> {
-    let opcode = data_opcode(opcode)?;
-    let conn = ConnId::from_number(handler).filter(|conn| conn.is_client());
-    let (Some(port), Some(conn)) = (port, conn) else { return Err(CLOSED) };
-    in_words(port.command(Command::Send { conn, opcode, payload: message }))
-}
-
-fn data_opcode(number: f64) -> Result<OpCode, &'static str> {
+pub(crate) fn data_opcode(number: f64) -> Result<OpCode, &'static str> {
     match number {
         1.0 => Ok(OpCode::Text),
         2.0 => Ok(OpCode::Binary),
@@ -76,8 +59,7 @@ pub(crate) fn close(
     reason: &[u8],
 ) -> Result<(), &'static str> {
     let code = close_code(code).ok_or(CODE)?;
-    let conn = ConnId::from_number(handler).filter(|conn| !conn.is_client());
-    let (Some(port), Some(conn)) = (port, conn) else { return Err(CLOSED) };
+    let (Some(port), Some(conn)) = (port, conn_of(handler)) else { return Err(CLOSED) };
     in_words(port.command(Command::Close { conn, code, reason: sendable(reason) }))
 }
 
@@ -93,7 +75,7 @@ pub(crate) fn create(port: Option<&mut dyn Port>, channel: f64) -> Result<(), &'
 /// `bcast:subscribe` behind the check of types.
 pub(crate) fn subscribe(port: Option<&mut dyn Port>, channel: f64, handler: f64) -> Result<(), &'static str> {
     let (channel, port) = (channel_of(channel)?, port.ok_or(TOO_EARLY)?);
-    let conn = ConnId::from_number(handler).ok_or(CLOSED)?;
+    let conn = conn_of(handler).ok_or(CLOSED)?;
     in_words(port.command(Command::Subscribe { conn, channel }))
 }
 
@@ -104,7 +86,7 @@ pub(crate) fn unsubscribe(
     handler: f64,
 ) -> Result<(), &'static str> {
     let (channel, port) = (channel_of(channel)?, port.ok_or(TOO_EARLY)?);
-    let conn = ConnId::from_number(handler).ok_or(CLOSED)?;
+    let conn = conn_of(handler).ok_or(CLOSED)?;
     in_words(port.command(Command::Unsubscribe { conn, channel }))
 }
 
@@ -129,58 +111,12 @@ fn channel_of(number: f64) -> Result<Channel, &'static str> {
     Channel::from_number(number).ok_or(CHANNEL)
 }
 
-/// `cws:close` behind the check of types; `Err` is the message for the service.
-pub(crate) fn client_close(
-    port: Option<&mut dyn Port>,
-    handler: f64,
-    code: f64,
-    reason: &[u8],
-) -> Result<(), &'static str> {
-    let code = close_code(code).ok_or(CODE)?;
-    let conn = ConnId::from_number(handler).filter(|conn| conn.is_client());
-    let (Some(port), Some(conn)) = (port, conn) else { return Err(CLOSED) };
-    in_words(port.command(Command::Close { conn, code, reason: sendable(reason) }))
+/// The connection of a client; an outgoing one is none.
+fn conn_of(handler: f64) -> Option<ConnId> {
+    ConnId::from_number(handler).filter(|conn| !conn.is_client())
 }
 
-/// What `cws:new` has gathered, checked but for the URI: pairs of names and values, subprotocols, a file.
-pub(crate) struct Wanted<'a> {
-    pub(crate) uri: &'a [u8],
-    /// Each name and each value ends with a NUL byte.
-    pub(crate) headers: &'a [u8],
-    /// Each ends with a NUL byte.
-    pub(crate) protocols: &'a [u8],
-    pub(crate) ca: Option<&'a [u8]>,
-    /// In seconds: connect, handshake, ping, idle, closing; in bytes: the largest message, the largest queue.
-    pub(crate) terms: [f64; 7],
-}
-
-/// `cws:new` behind the check of types; `Err` is the message for the service.
-pub(crate) fn connect(port: Option<&mut dyn Port>, wanted: &Wanted<'_>) -> Result<ConnId, String> {
-    let Some(port) = port else { return Err(CLOSED.to_owned()) };
-    let text = |bytes| str::from_utf8(bytes).map_err(|_| "the URI and the options must be UTF-8".to_owned());
-    let list = |bytes| text(bytes).map(|text: &str| text.split_terminator('\0').collect::<Vec<_>>());
-    let headers = list(wanted.headers)?;
-    let headers: Vec<(&str, &str)> = headers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
-    let protocols = list(wanted.protocols)?;
-    let [connect, handshake, ping, idle, closing, max_message, max_queue] = wanted.terms;
-    port.connect(&Connect {
-        uri: text(wanted.uri)?,
-        headers: &headers,
-        protocols: &protocols,
-        ca: wanted.ca.map(text).transpose()?,
-        terms: Terms {
-            connect: Duration::from_secs_f64(connect),
-            handshake: Duration::from_secs_f64(handshake),
-            ping: Duration::from_secs_f64(ping),
-            idle: Duration::from_secs_f64(idle),
-            closing: Duration::from_secs_f64(closing),
-            max_message: max_message as usize,
-            max_queue: max_queue as usize,
-        },
-    })
-}
-
-fn in_words(answer: Answer) -> Result<(), &'static str> {
+pub(crate) fn in_words(answer: Answer) -> Result<(), &'static str> {
     match answer {
         Answer::Done => Ok(()),
         Answer::Closed => Err(CLOSED),
@@ -192,14 +128,15 @@ fn in_words(answer: Answer) -> Result<(), &'static str> {
 }
 
 /// The codes a service may use: those of RFC 6455 7.4.1 that go on the wire, and those for libraries and applications.
-fn close_code(number: f64) -> Option<CloseCode> {
+pub(crate) fn close_code(number: f64) -> Option<CloseCode> {
     let code = number as u16;
     (f64::from(code) == number && matches!(code, 1000..=1011 | 3000..=4999))
         .then(|| CloseCode::new(code))
         .flatten()
 }
 
-fn sendable(reason: &[u8]) -> &str {
+/// What of a reason fits a close frame: its longest beginning that is UTF-8.
+pub(crate) fn sendable(reason: &[u8]) -> &str {
     let reason = &reason[..reason.len().min(MAX_REASON_LEN)];
     let valid = match str::from_utf8(reason) {
         Ok(_) => reason.len(),

@@ -15,6 +15,7 @@ mod fiber;
 mod inbound;
 mod modules;
 mod murmur;
+mod outgoing;
 mod pace;
 mod raw;
 mod value;

@@ -7,7 +7,7 @@ use mlua::ffi::{self, lua_State};
 use super::bytes;
 use super::door::Handler;
 use super::functions::{FAILED, answer, check_self, doorway, note_closed, number, raise, string};
-use crate::commands::{self, Wanted};
+use crate::outgoing::{self, Wanted};
 use crate::port::{ClientEvent, ConnId, Port};
 
 /// Those that services see, by name.
@@ -26,7 +26,7 @@ unsafe extern "C-unwind" fn send(state: *mut lua_State) -> c_int {
         let conn = number(state, NAME, 1, c"handler");
         let message = string(state, NAME, 2, c"message");
         let opcode = number(state, NAME, 3, c"opcode");
-        answer(state, |port| commands::client_send(port, conn, message, opcode))
+        answer(state, |port| outgoing::send(port, conn, message, opcode))
     }
 }
 
@@ -36,7 +36,7 @@ unsafe extern "C-unwind" fn close(state: *mut lua_State) -> c_int {
     unsafe {
         let (conn, code) = (ffi::lua_tonumber(state, 1), ffi::lua_tonumber(state, 2));
         let reason = bytes(state, 3);
-        let answered = answer(state, |port| commands::client_close(port, conn, code, reason));
+        let answered = answer(state, |port| outgoing::close(port, conn, code, reason));
         note_closed(state, answered, conn);
         answered
     }
@@ -59,7 +59,7 @@ unsafe extern "C-unwind" fn connect(state: *mut lua_State) -> c_int {
             terms,
         };
         let doorway = doorway(state);
-        match doorway.ask(|port| commands::connect(port, &wanted)) {
+        match doorway.ask(|port| outgoing::connect(port, &wanted)) {
             Some(Ok(conn)) => {
                 ffi::lua_pushnumber(state, conn.as_number());
                 1
