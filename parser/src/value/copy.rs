@@ -1,6 +1,5 @@
 //! Copies of subtrees, and whether two are equal.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -163,15 +162,7 @@ impl Tree {
     }
 
     fn settle_text(&mut self, from: Option<&Tree>, text: &mut Text) {
-        let place = match from {
-            Some(from) if !Arc::ptr_eq(&from.source, &self.source) => Some(&from.source),
-            _ => None,
-        };
-        match (&*text, place) {
-            (Text::Source { .. }, Some(source)) => *text = self.own(text.bytes(source)),
-            (Text::Source { .. }, None) => {}
-            (Text::Own(bytes), _) => self.heap += bytes.len() + super::PIECE,
-        }
+        *text = self.texts.adopt(*text, from.map(|from| &from.texts));
     }
 
     fn has_room(&self, bytes: usize, limits: Limits) -> Result<(), Excess> {

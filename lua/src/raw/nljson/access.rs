@@ -143,9 +143,9 @@ unsafe fn set(
                 let wrong = "the index of an array must be a whole number from 1 to 2^32";
                 return Err(Trouble::wrong(format_args!("{wrong}, got {number}")));
             };
-            // What would be filled up with null; members have 24 bytes.
+            // What would be filled up with null; members have 16 bytes.
             let missing = place.saturating_sub(tree.len(node));
-            if tree.bytes().saturating_add(missing.saturating_mul(24)) > intake.limits.bytes {
+            if tree.bytes().saturating_add(missing.saturating_mul(16)) > intake.limits.bytes {
                 return Err(Trouble::NoMemory);
             }
             Some(place)

@@ -15,6 +15,7 @@ use super::convert::Intake;
 use super::message::{self, Message, Trouble};
 use super::{account, fill, guarded, handle, memory, new_handle};
 use crate::raw::bytes;
+use crate::value::Document;
 
 /// `decode(text)`
 pub(super) unsafe extern "C-unwind" fn decode(state: *mut lua_State) -> c_int {
@@ -116,7 +117,11 @@ unsafe fn make(
             state,
             || {
                 let limits = Limits { bytes: memory::room(state, &*account), ..Limits::default() };
-                let result = guarded(state, || decode(limits).map(|tree| fill(made, tree.into(), account)));
+                let result = guarded(state, || {
+                    decode(limits).map(|tree| {
+                        fill(made, tree.root(), account, |account| Document::of_tree(tree, account));
+                    })
+                });
                 ffi::lua_settop(state, top);
                 result
             },
