@@ -4,14 +4,18 @@
 //! the committed seeds and over generated input.
 
 mod archive;
+mod cbor;
 mod decoder;
 mod events;
 mod head;
+mod json;
 mod session;
 mod utf8;
 
 pub use archive::archive;
+pub use cbor::cbor;
 pub use decoder::decoder;
 pub use head::head;
+pub use json::json;
 pub use session::session;
 pub use utf8::utf8;

@@ -69,4 +69,4 @@ macro_rules! targets {
     )* };
 }
 
-targets! { archive decoder head session utf8 }
+targets! { archive cbor decoder head json session utf8 }
