@@ -270,7 +270,7 @@ impl Queues {
             "# Queues between two services: {messages} messages, {passes} passes\n\n\
              {table}\n\
              *stream*: one service posts, the other receives. *answers*: one posts and waits for what the other posts back,\n\
-             one message under way; each way counts. *small* is a document of about 220 bytes of JSON, *large* has fifty of\n\
+             one message under way; each way counts. *small* is a document of about 180 bytes of JSON, *large* has fifty of\n\
              them in it. *value*: the document is handed over as it is. *cbor*, *json*: the sender encodes it, the receiver\n\
              decodes it. The receiver reads two fields. CPU is that of the whole process, the median over the passes; \"to\n\
              value\" is the median of the ratios of each pass.\n\n\
