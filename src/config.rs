@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub mod acl;
 mod demo;
+mod deployment;
 mod document;
 pub mod keys;
 mod load;
@@ -13,6 +14,7 @@ mod memory;
 mod mistakes;
 mod order;
 mod places;
+mod save;
 mod section;
 mod server_file;
 mod service;
@@ -20,10 +22,12 @@ mod service_section;
 mod services_file;
 
 pub use demo::demo;
+pub use deployment::{Deployment, deployment};
 pub use load::load;
 pub use memory::{MemoryBound, Part, RING_BYTES};
 pub use mistakes::{Mistake, Mistakes};
 pub use places::Places;
+pub use save::save;
 pub use service::{Concurrency, Placement, Protocol, Service, Source};
 
 use acl::Acl;
@@ -51,6 +55,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How much the queues of `mqr` hold.
     pub queues: Queues,
+    /// Where the files were; `None` where there are none: the demo.
+    pub places: Option<Places>,
     /// Whether this is the built-in demo, which shows a page at `GET /`.
     pub demo: bool,
 }

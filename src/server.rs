@@ -1,5 +1,6 @@
 //! What is started and stopped, in which order.
 
+mod deploying;
 mod ending;
 mod replace;
 mod services;
@@ -33,12 +34,13 @@ use crate::engine::worker::{self, Load, Worker};
 use crate::net::tls;
 use crate::services::registry::Registry;
 use crate::sys;
+use deploying::Deploying;
 use replace::Order;
 use threads::{Kind, Threads};
 use versions::{Phase, Start, Version, Versions};
 
-pub use crate::engine::report::Refused;
 pub use crate::net::tls::TlsError;
+pub use crate::services::refused::Refused;
 pub use replace::Replacer;
 pub use start_error::StartError;
 
@@ -73,6 +75,7 @@ pub struct Server {
     stop_ordered: bool,
     /// It does: nobody is replaced any more.
     stopping: bool,
+    deployer: Option<deploying::Handle>,
 }
 
 /// What became of a service at the start.
@@ -219,9 +222,15 @@ impl Server {
             threads,
             stop_ordered: false,
             stopping: false,
+            deployer: None,
         };
         early(server.stopper());
-        server.start_services(config.services)?;
+        let mut deploying = Deploying::begin(&config)?;
+        let services = deploying.as_mut().map_or(config.services, Deploying::prepare);
+        server.start_services(services)?;
+        if let Some(deploying) = deploying {
+            server.deploy(deploying)?;
+        }
         if server.stop_ordered {
             return Ok(server);
         }
@@ -324,6 +333,8 @@ impl Server {
                 }
             }
             Report::Signal => self.stop_ordered = true,
+            // Whoever asks hears that the server stops.
+            Report::Replace { .. } if self.stopping => {}
             Report::Replace { services, answer } => self.orders.push_back(Order { services, answer }),
             Report::Died(error) => return Turn::Died(error),
         }

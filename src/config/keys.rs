@@ -243,7 +243,12 @@ pub(super) const PROTO_ALIAS: Key =
 pub(super) const DEPENDS: Key = key("depends", List("names of services"), Absent("an empty list"));
 pub(super) const LAPPS_STRICT: Key = key("lapps_strict", Flag, Written("false"));
 
-const SERVICE_KEYS: &[Key] = &[
+/// In the configuration that comes with an archive; in `lapps.json` the name is the section's.
+pub(super) const NAME: Key =
+    key("name", Text("the name of the archive's root directory"), Required("in an archive"));
+
+/// The keys of one service.
+pub(super) const SERVICE_KEYS: &[Key] = &[
     AUTO_START,
     INSTANCES,
     STANDALONE,

@@ -35,7 +35,7 @@ pub fn load(places: &Places) -> Result<Config, Mistakes> {
         mistakes.push(about_file(&places.lapps_file, how_to_begin(&home)));
     }
     let services = services(&places.lapps_file, lapps.as_deref(), &home, &|_| Source::Apps, &mut mistakes);
-    assemble(server, services, mistakes)
+    Ok(Config { places: Some(places.clone()), ..assemble(server, services, mistakes)? })
 }
 
 /// Puts a configuration together from two texts.
@@ -66,6 +66,7 @@ fn assemble(server: Server, services: Services, mistakes: Vec<Mistake>) -> Resul
         services: services.services,
         timeouts: server.timeouts,
         queues: server.queues,
+        places: None,
         demo: false,
     })
 }
@@ -120,7 +121,7 @@ fn read(file: &Path, mistakes: &mut Vec<Mistake>) -> Option<String> {
     }
 }
 
-fn about_file(file: &Path, wrong: String) -> Mistake {
+pub(super) fn about_file(file: &Path, wrong: String) -> Mistake {
     Mistake {
         file: file.display().to_string(),
         line: None,

@@ -20,14 +20,19 @@ impl<'d> Section<'d> {
         value: Option<&'d Value<'d>>,
         keys: &'static [Key],
     ) -> Self {
-        Section::of(document, String::new(), value, keys)
+        Section::of(document, String::new(), value, &[keys])
+    }
+
+    /// The outermost object of a document that is the section of one service, with its name.
+    pub(super) fn service_alone(document: &'d Document<'d>, value: Option<&'d Value<'d>>) -> Self {
+        Section::of(document, String::new(), value, &[&[keys::NAME], keys::SERVICE_KEYS])
     }
 
     fn of(
         document: &'d Document<'d>,
         path: String,
         value: Option<&'d Value<'d>>,
-        keys: &'static [Key],
+        keys: &[&'static [Key]],
     ) -> Section<'d> {
         let node = value.map(|value| Node::new(document, path.clone(), value));
         let section = Section { document, path, node };
@@ -184,7 +189,7 @@ impl<'d> Section<'d> {
     /// The section below a key; an empty one if the key is absent.
     pub(super) fn section(&self, key: &Key) -> Section<'d> {
         let value = self.node(key).map(|node| node.value);
-        Section::of(self.document, join(&self.path, key.name), value, key.kind.below())
+        Section::of(self.document, join(&self.path, key.name), value, &[key.kind.below()])
     }
 
     /// The sections below a key whose names are free.
@@ -192,7 +197,7 @@ impl<'d> Section<'d> {
         self.properties(key)
             .into_iter()
             .map(|(name, node)| {
-                (name, Section::of(self.document, node.path, Some(node.value), key.kind.below()))
+                (name, Section::of(self.document, node.path, Some(node.value), &[key.kind.below()]))
             })
             .collect()
     }
@@ -223,7 +228,7 @@ impl<'d> Section<'d> {
         object.properties.iter().map(|property| (property.name.as_str(), node.below(property))).collect()
     }
 
-    fn report_unknown(&self, keys: &'static [Key]) {
+    fn report_unknown(&self, keys: &[&'static [Key]]) {
         let Some(node) = &self.node else { return };
         let Some(object) = node.object() else {
             let known = names(keys);
@@ -234,20 +239,20 @@ impl<'d> Section<'d> {
             return;
         };
         for property in &object.properties {
-            if !keys.iter().any(|key| key.name == property.name.as_str()) {
+            if !keys.iter().copied().flatten().any(|key| key.name == property.name.as_str()) {
                 self.report_unknown_key(property, keys);
             }
         }
     }
 
-    fn report_unknown_key(&self, property: &ObjectProp<'_>, keys: &'static [Key]) {
+    fn report_unknown_key(&self, property: &ObjectProp<'_>, keys: &[&'static [Key]]) {
         let name = property.name.as_str();
         let path = join(&self.path, name);
         let mut mistake = self.document.mistake(Some(property.name.start()), &path, "unknown key");
         let elsewhere = elsewhere(name);
         if let Some(place) = elsewhere {
             mistake.allowed = format!("a key of this name belongs to {place}");
-        } else if let Some(near) = nearest(name, keys.iter().map(|key| key.name)) {
+        } else if let Some(near) = nearest(name, keys.iter().copied().flatten().map(|key| key.name)) {
             mistake.nearest = Some(near.to_string());
         } else {
             mistake.allowed = format!("the keys known here are {}", names(keys));
@@ -256,8 +261,8 @@ impl<'d> Section<'d> {
     }
 }
 
-fn names(keys: &'static [Key]) -> String {
-    keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
+fn names(keys: &[&'static [Key]]) -> String {
+    keys.iter().copied().flatten().map(|key| key.name).collect::<Vec<_>>().join(", ")
 }
 
 /// Where a key of this name would be right, in words.

@@ -3,6 +3,7 @@
 use std::sync::mpsc::Sender;
 
 use crate::config::Service;
+use crate::services::refused::Refused;
 
 /// One thing that happened in a thread.
 #[derive(Debug)]
@@ -33,15 +34,4 @@ pub(crate) struct Who {
     pub(crate) service: usize,
     /// Its number among the instances of its service; of a co-located one that of its worker.
     pub(crate) nth: usize,
-}
-
-/// Why a service was not replaced.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// A text for the log.
-    pub why: String,
-    /// Whether the version before it was stopped all the same, and is not running any more.
-    pub stopped: bool,
-    /// Whether it is only that the server stops: it may be tried again.
-    pub stopping: bool,
 }

@@ -154,6 +154,8 @@ impl Server {
                 self.order_stop(number, deadline);
             }
         }
+        // What it still asks for is refused, so it ends soon.
+        self.deployer = None;
         self.await_stopped(deadline);
         for worker in &mut self.workers {
             worker.send(Mail::Drain { deadline });
@@ -168,6 +170,7 @@ impl Server {
         let last = deadline.max(Instant::now()) + LATE;
         self.threads.await_ends(Kind::Dedicated, last, "the last events");
         self.threads.await_ends(Kind::Standalone, last, "run");
+        self.threads.await_ends(Kind::Deployer, last, "what was being deployed");
     }
 
     /// Waits until all reactive instances have come to the end of `onShutdown`, and says if it took too long.

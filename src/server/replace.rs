@@ -57,7 +57,7 @@ impl Server {
         let _ = order.answer.send(result);
     }
 
-    fn replace(&mut self, mut services: Vec<Service>) -> Result<(), Refused> {
+    pub(super) fn replace(&mut self, mut services: Vec<Service>) -> Result<(), Refused> {
         let Some(service) = services.pop() else { return Ok(()) };
         for needed in services {
             let old = self.versions.named(&needed.name);

@@ -28,6 +28,7 @@ pub(super) enum Kind {
     Worker,
     Dedicated,
     Standalone,
+    Deployer,
 }
 
 impl Threads {

@@ -118,7 +118,9 @@ pub fn unpack(archive: &Archive<'_>, directory: &Path) -> Result<(), LarError> {
             options.write(true).create_new(true).open(&path).map_err(|error| failed(&path, error))?;
         archive.unpack(item, &mut file)?;
         let permissions = fs::Permissions::from_mode(item.mode);
-        file.set_permissions(permissions).map_err(|error| failed(&path, error))?;
+        // The archive may be removed after this.
+        let kept = file.set_permissions(permissions).and_then(|()| file.sync_all());
+        kept.map_err(|error| failed(&path, error))?;
     }
     Ok(())
 }
