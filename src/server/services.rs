@@ -15,9 +15,6 @@ use crate::engine::wake::Wake;
 use crate::engine::{Link, dedicated, standalone};
 use crate::services::registry::Entry;
 
-/// Modules of "preload" that are part of this version.
-const MODULES: [&str; 6] = ["cws", "mqr", "murmur", "nap", "pam_auth", "time"];
-
 /// How often is said whose start still waits.
 const REMINDER: Duration = Duration::from_secs(10);
 
@@ -143,15 +140,6 @@ impl Server {
     /// What keeps a service from being started before it is even tried.
     pub(super) fn obstacle(&self, service: &Service) -> Option<String> {
         let name = &service.name;
-        let missing = |what: &str| {
-            Some(format!(
-                "service '{name}' cannot be started: {what} is not part of version {}",
-                env!("CARGO_PKG_VERSION")
-            ))
-        };
-        if let Some(module) = service.preload.iter().find(|module| !MODULES.contains(&module.as_str())) {
-            return missing(&format!("the module '{module}' of \"preload\""));
-        }
         let failed = self
             .services()
             .find(|(other, outcome)| service.depends.contains(&other.name) && **outcome != Outcome::Running);
