@@ -161,8 +161,7 @@ fn sleeping_fibers_cost_no_time_on_any_thread() {
 
 #[test]
 fn a_standalone_service_may_preload_every_module() {
-    let code =
-        "local clock = {} function clock.init() time.sleep(0) for _, name in ipairs { 'time', 'nap', 'murmur', 'mqr', 'cws', \
+    let code = "local clock = {} function clock.init() time.sleep(0) for _, name in ipairs { 'time', 'nap', 'murmur', 'mqr', 'cws', \
          'pam_auth', 'bcast', 'nljson' } do assert(type(_G[name]) == 'table', name) end end \
          function clock.run() end return clock";
     let modules = ["time", "nap", "murmur", "mqr", "cws", "pam_auth", "bcast", "nljson"];
