@@ -184,6 +184,13 @@ impl Client {
         self.send(true, OpCode::Text, text.as_bytes());
     }
 
+    /// Sends one text message; a server that has closed is no failure of the test.
+    pub fn try_text(&mut self, text: &str) -> io::Result<()> {
+        let mut frame = Vec::new();
+        write_masked_frame(&mut frame, true, OpCode::Text, text.as_bytes(), MASK);
+        self.try_write(&frame)
+    }
+
     /// Sends a close frame with a code.
     pub fn close(&mut self, code: u16) {
         self.send(true, OpCode::Close, &code.to_be_bytes());

@@ -148,3 +148,52 @@ fn the_old_version_has_its_goodbye_and_its_grace() {
         theatre.close();
     }
 }
+
+#[test]
+fn under_load_every_connection_ends_once_and_every_answer_is_whole() {
+    for instances in [0, 2] {
+        let mut theatre = start(instances);
+        let over = Arc::new(AtomicBool::new(false));
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                let (over, address) = (Arc::clone(&over), theatre.address);
+                std::thread::spawn(move || {
+                    let mut connections = 0;
+                    while !over.load(Ordering::Relaxed) {
+                        let mut client = Client::to(address, false).upgraded("/play");
+                        connections += 1;
+                        let mut said = 0;
+                        loop {
+                            // A version that ends may not hear all of them.
+                            let sent = (0..20).all(|_| client.try_text("x").is_ok());
+                            match client.get() {
+                                Got::Text(text) => {
+                                    assert!(text.ends_with(" x"), "{text}");
+                                    said += 1;
+                                }
+                                Got::Close(1012, _) => break,
+                                Got::Eof | Got::Reset if !sent => break,
+                                other => panic!("{other:?}"),
+                            }
+                            if said > 300 || over.load(Ordering::Relaxed) {
+                                break;
+                            }
+                        }
+                    }
+                    connections
+                })
+            })
+            .collect();
+        for round in 0..40 {
+            let next = version(&theatre.home, "play", &format!("v{round}"));
+            let next = next.replace(&format!("'v{round} lost'"), "'lost'");
+            theatre.replace("play", &next, placed("/play", instances)).unwrap();
+        }
+        over.store(true, Ordering::Relaxed);
+        let connections: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
+        let journal = theatre.close();
+        let lost = journal.lines().filter(|line| line.ends_with("lost")).count();
+        assert!(connections > 40);
+        assert_eq!(lost, connections);
+    }
+}
