@@ -230,7 +230,7 @@ return {
       q:post { print }
       return 1
     end)
-    t.ok(err:match "^mqr%.lua:%d+: mqr:post: ", err)
+    t.ok(err:match "mqr%.lua:%d+: mqr:post: ", err)
     t.equal(q:try_recv(), nil)
   end,
 
