@@ -69,7 +69,8 @@ fn cases() -> Vec<Case> {
         case(
             "subprotocol",
             |mut peer| {
-                let head = peer.acceptance("Sec-WebSocket-Protocol: chat\r\n");
+                let head =
+                    peer.acceptance("Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: echo\r\n");
                 peer.write(head.as_bytes());
                 peer.rest()
             },

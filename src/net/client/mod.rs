@@ -214,7 +214,13 @@ mod tests {
             (open.replace(&accept, "AAAAAAAAAAAAAAAAAAAAAAAAAAA="), "does not answer the key"),
             (format!("{open}\u{81}"), "reserved"),
             ("HTTP/1.1 101\nUpgrade".to_owned(), "line feed"),
-            (open.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat\r\n\r\n"), "subprotocol"),
+            (
+                open.replace(
+                    "\r\n\r\n",
+                    "\r\nSec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b\r\n\r\n",
+                ),
+                "subprotocol",
+            ),
             (open.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: x\r\n\r\n"), "extension"),
         ];
         for (text, expected) in refusals {

@@ -75,6 +75,9 @@ impl Opening {
         let mut chosen = head.fields.all("sec-websocket-protocol");
         let protocol = match (chosen.next(), chosen.next()) {
             (None, _) => None,
+            // Nothing was offered, so this should not be here (RFC 6455 4.1); but services of the original have an alias that
+            // is always sent, and their clients are theirs.
+            (Some(one), None) if self.protocols.is_empty() => str::from_utf8(one).ok().map(Box::from),
             (Some(one), None) => {
                 let known = self.protocols.iter().find(|protocol| protocol.as_bytes() == one);
                 Some(known.cloned().ok_or(Refused::Subprotocol)?)
@@ -138,6 +141,15 @@ mod tests {
         for wrong in ["Sec-WebSocket-Protocol: Echo\r\n", "Sec-WebSocket-Protocol: echo, chat\r\n", twice] {
             assert!(matches!(answer(wrong), Err(Refused::Subprotocol)), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_alias_that_nobody_asked_for_is_taken_as_the_original_takes_it() {
+        let (mut opening, _) = Opening::begin(&request(&[]), *b"the sample nonce");
+        let head = "HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: alias\r\n\r\n";
+        let (_, protocol) = opening.take(head.as_bytes()).map_err(|refused| refused.to_string()).unwrap();
+        assert_eq!(protocol, Some(Some("alias".into())));
     }
 
     #[test]
