@@ -145,6 +145,9 @@ function NAME.onMessage(handler, msg_type, message)
         response.result = { bcast:subscribe(params[1], handler) }
     elseif method == "unsubscribe" then
         response.result = { bcast:unsubscribe(params[1], handler) }
+    elseif method == "tell and leave" then
+        local note = nljson.decode('{"cid": 5, "message": ["farewell"]}')
+        response.result = { bcast:subscribe(5, handler), bcast:send(5, note), bcast:unsubscribe(5, handler), bcast:send(5, note) }
     elseif method == "tell" then
         local note = nljson.decode('{"cid": 5, "message": []}')
         note.message = params
@@ -193,6 +196,19 @@ fn a_broadcast_reaches_the_subscribers_of_all_services_instances_and_workers() {
     assert_eq!(sender.call("tell", &json!(["last"])), json!([true]));
     for client in &mut clients {
         assert_eq!(client.get_value(), json!({ "cid": 5, "message": ["last"] }));
+    }
+}
+
+#[test]
+fn a_broadcast_goes_to_those_who_listen_when_it_is_sent() {
+    let server = Lapps::start(&Home::new().on_both("news", NEWS, json!({ "protocol": "LAppS" })));
+    for target in NEWS_TARGETS {
+        let mut clients: Vec<Client> = (0..4).map(|_| Client::open(&server, target)).collect();
+        for client in &mut clients {
+            let told = client.request("tell and leave", &json!([]));
+            assert_eq!(told, json!({ "cid": 5, "message": ["farewell"] }), "{target}");
+            assert_eq!(client.get_value()["result"], json!([true, true, true, true]), "{target}");
+        }
     }
 }
 

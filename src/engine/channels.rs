@@ -14,8 +14,8 @@ const MAX_CHANNELS: usize = 1 << 20;
 
 /// All channels of a server, with their subscribers.
 ///
-/// Subscribing is rare and answered at once, so a table has a lock. A broadcast goes to each worker that has subscribers;
-/// only that worker takes the list out of its own table, and for no longer than copying takes. Messages that are no
+/// Subscribing is rare and answered at once, so a table has a lock. Who broadcasts copies the lists of that moment, so that
+/// whoever subscribes or leaves behind a broadcast is not mistaken; they go with it to the workers. Messages that are no
 /// broadcast never come here.
 pub(crate) struct Channels {
     created: RwLock<HashSet<Channel>>,
@@ -114,14 +114,9 @@ impl Channels {
         }
     }
 
-    /// True when connections of this worker listen to the channel.
-    pub(crate) fn is_heard(&self, worker: usize, channel: Channel) -> bool {
-        lock(&self.tables[worker]).subscribers.contains_key(&channel)
-    }
-
-    /// Writes the connections of this worker that listen to the channel behind those in `list`.
-    pub(crate) fn listeners(&self, worker: usize, channel: Channel, list: &mut Vec<ConnId>) {
-        list.extend(lock(&self.tables[worker]).subscribers.get(&channel).into_iter().flatten());
+    /// The connections of this worker that listen to the channel now.
+    pub(crate) fn listeners(&self, worker: usize, channel: Channel) -> Box<[ConnId]> {
+        lock(&self.tables[worker]).subscribers.get(&channel).into_iter().flatten().copied().collect()
     }
 
     fn table(&self, conn: ConnId) -> Option<(MutexGuard<'_, Table>, &Presence)> {
@@ -175,11 +170,7 @@ mod tests {
     }
 
     fn heard_by(channels: &Channels, number: f64) -> Vec<ConnId> {
-        let mut list = Vec::new();
-        for worker in 0..2 {
-            channels.listeners(worker, channel(number), &mut list);
-        }
-        list
+        (0..2).flat_map(|worker| channels.listeners(worker, channel(number))).collect()
     }
 
     #[test]
@@ -190,7 +181,6 @@ mod tests {
             assert_eq!(channels.subscribe(channel(1.0), conn), Answer::Done);
         }
         assert_eq!(heard_by(&channels, 1.0), [conn]);
-        assert!(channels.is_heard(1, channel(1.0)) && !channels.is_heard(0, channel(1.0)));
         assert_eq!(channels.unsubscribe(channel(1.0), conn), Answer::Done);
         assert_eq!(channels.unsubscribe(channel(1.0), conn), Answer::NotSubscribed);
         assert!(heard_by(&channels, 1.0).is_empty());

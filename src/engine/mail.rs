@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use lapps_lua::port::{Channel, ConnId};
+use lapps_lua::port::ConnId;
 use lapps_parser::close::CloseCode;
 use lapps_parser::frame::OpCode;
 use mio::net::TcpStream;
@@ -21,8 +21,8 @@ pub(crate) enum Mail {
     Send { conn: ConnId, opcode: OpCode, payload: Box<[u8]> },
     /// A service elsewhere closes a connection of this worker.
     Close { conn: ConnId, code: CloseCode, reason: Box<str> },
-    /// A broadcast, as the bytes of its frames.
-    Publish { channel: Channel, frames: Arc<[u8]> },
+    /// A broadcast, as the bytes of its frames, to those who listened when it was made.
+    Publish { listeners: Box<[ConnId]>, frames: Arc<[u8]> },
     /// A dedicated instance has answered all that this connection sent before its end: the last word may be said.
     Farewell(ConnId),
     /// A dedicated instance has handled what this connection had sent before the [`Letter::Mark`]; its answers came before
@@ -51,7 +51,7 @@ impl Weigh for Mail {
         match self {
             Mail::Send { payload, .. } => payload.len(),
             Mail::Close { reason, .. } => reason.len(),
-            Mail::Publish { frames, .. } => frames.len(),
+            Mail::Publish { listeners, frames } => frames.len() + size_of_val(&**listeners),
             _ => 0,
         }
     }

@@ -37,8 +37,6 @@ pub(crate) struct Outbox {
     to_notify: Vec<u8>,
     framing: Framing,
     channels: Arc<Channels>,
-    /// The listeners of the broadcast that is being delivered.
-    listeners: Vec<ConnId>,
     /// The outgoing connections of the worker's instances.
     pub(crate) calls: Calls,
     life: Arc<Life>,
@@ -90,7 +88,6 @@ impl Outbox {
             to_notify: Vec::new(),
             framing,
             channels,
-            listeners: Vec::new(),
             calls: Calls::new(),
             life,
             registry,
@@ -285,36 +282,35 @@ impl Outbox {
         let Outbox { channels, posts, .. } = self;
         let mut others = Vec::new();
         for (worker, post) in posts.iter_mut().enumerate() {
-            if let Some(post) = post
-                && channels.is_heard(worker, channel)
-            {
-                if !post.has_room() {
-                    return Answer::Full;
-                }
-                others.push(worker);
+            let Some(post) = post else { continue };
+            let listeners = channels.listeners(worker, channel);
+            if listeners.is_empty() {
+                continue;
             }
+            if !post.has_room() {
+                return Answer::Full;
+            }
+            others.push((worker, listeners));
         }
-        let frames = channels.frames(payload);
-        for worker in others {
+        let frames = self.channels.frames(payload);
+        let own = self.channels.listeners(self.worker(), channel);
+        for (worker, listeners) in others {
             if let Some(post) = &mut self.posts[worker] {
-                let put = post.put(Mail::Publish { channel, frames: Arc::clone(&frames) });
+                let put = post.put(Mail::Publish { listeners, frames: Arc::clone(&frames) });
                 debug_assert!(put.is_ok(), "has_room was asked");
                 self.note(worker as u8);
             }
         }
-        self.deliver(channel, &frames);
+        self.deliver(&own, &frames);
         Answer::Done
     }
 
-    /// Appends the frames of a broadcast to the output of this worker's listeners.
-    pub(crate) fn deliver(&mut self, channel: Channel, frames: &[u8]) {
-        let mut listeners = std::mem::take(&mut self.listeners);
-        self.channels.listeners(self.worker(), channel, &mut listeners);
-        for conn in listeners.drain(..) {
+    /// Appends the frames of a broadcast to the output of listeners that this worker has.
+    pub(crate) fn deliver(&mut self, listeners: &[ConnId], frames: &[u8]) {
+        for conn in listeners {
             // Who has gone meanwhile, or does not read, is no concern of the others.
-            let _ = self.write(conn, frames.len(), |out| out.extend_from_slice(frames));
+            let _ = self.write(*conn, frames.len(), |out| out.extend_from_slice(frames));
         }
-        self.listeners = listeners;
     }
 
     /// Hands a command about a connection of another worker to that worker.

@@ -130,8 +130,9 @@ impl Port for Outlet {
                 }
                 let frames = self.channels.frames(payload);
                 for worker in 0..self.posts.len() {
-                    if self.channels.is_heard(worker, channel) {
-                        self.put(worker, Mail::Publish { channel, frames: Arc::clone(&frames) });
+                    let listeners = self.channels.listeners(worker, channel);
+                    if !listeners.is_empty() {
+                        self.put(worker, Mail::Publish { listeners, frames: Arc::clone(&frames) });
                     }
                 }
                 Answer::Done

@@ -337,7 +337,7 @@ impl Worker {
             Mail::Close { conn, code, reason } => {
                 let _ = self.outbox.command(Command::Close { conn, code, reason: &reason });
             }
-            Mail::Publish { channel, frames } => self.outbox.deliver(channel, &frames),
+            Mail::Publish { listeners, frames } => self.outbox.deliver(&listeners, &frames),
             Mail::Marked(conn) => {
                 self.on_marked(Key { slot: conn.slot(), generation: conn.generation() });
             }
