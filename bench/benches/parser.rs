@@ -4,15 +4,15 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use lapps_bench::samples::{self, HEAD, LIMITS};
 use lapps_parser::frame::{write_frame, write_masked_frame};
 use lapps_parser::handshake::{read_upgrade, write_accept};
 use lapps_parser::http::{HeadLimits, HeadScan, RequestHead};
 use lapps_parser::utf8::{Utf8, is_valid};
-use lapps_parser::{Decoder, Incoming, Limits, OpCode, Role, mask};
+use lapps_parser::{Decoder, Incoming, OpCode, Role, mask};
 
 const SIZES: [usize; 4] = [20, 128, 1024, 16_384];
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-const LIMITS: Limits = Limits { max_message: 1 << 20, max_fragments: 16_384 };
 
 fn masks(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("mask");
@@ -32,7 +32,7 @@ fn masks(criterion: &mut Criterion) {
     }
 }
 
-/// One read's worth of frames, decoded again and again. All-zero keys leave it as it is; the work is the same.
+/// One read's worth of frames, decoded again and again.
 struct Input {
     bytes: Vec<u8>,
     frames: u64,
@@ -40,11 +40,7 @@ struct Input {
 
 impl Input {
     fn new(opcode: OpCode, size: usize, frames: u64) -> Input {
-        let mut bytes = Vec::new();
-        for _ in 0..frames {
-            write_masked_frame(&mut bytes, true, opcode, &vec![b'x'; size], [0; 4]);
-        }
-        Input { bytes, frames }
+        Input { bytes: samples::frames(opcode, size, frames), frames }
     }
 
     /// Decodes all of it, `times` times.
@@ -136,21 +132,6 @@ fn utf8(criterion: &mut Criterion) {
         }
     }
 }
-
-/// The upgrade request of a browser: 500 bytes.
-const HEAD: &str = "GET /chat?room=lobby-12 HTTP/1.1\r\n\
-    Host: chat.example.org:5083\r\n\
-    Connection: Upgrade\r\n\
-    Pragma: no-cache\r\n\
-    Cache-Control: no-cache\r\n\
-    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n\
-    Upgrade: websocket\r\n\
-    Origin: https://chat.example.org\r\n\
-    Sec-WebSocket-Version: 13\r\n\
-    Accept-Encoding: gzip, deflate, br, zstd\r\n\
-    Accept-Language: en-US,en;q=0.9,de;q=0.7\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-    Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
 
 fn head(criterion: &mut Criterion) {
     let limits = HeadLimits::default();

@@ -18,6 +18,16 @@ pub fn raise(connections: u32) -> Result<(), Failure> {
     check(u64::from(connections), limit.maximum)
 }
 
+/// Raises the soft limit to the hard one and says how many connections fit.
+///
+/// # Errors
+/// [`Failure::System`] if the limit cannot be set.
+pub fn most() -> Result<u32, Failure> {
+    raise(0)?;
+    let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    Ok(u32::try_from(limit.saturating_sub(RESERVE)).unwrap_or(u32::MAX))
+}
+
 /// `limit` is `None` where there is no limit.
 fn check(connections: u64, limit: Option<u64>) -> Result<(), Failure> {
     match limit {

@@ -59,19 +59,77 @@ function service.onShutdown() end
 return service
 ";
 
+/// Request target of the service that sends what it is told to, to everybody who is connected to it.
+pub const BROADCAST: &str = "/broadcast";
+/// Bytes of the text in each broadcast, with which its message is one of 128 bytes.
+pub const BROADCAST_TEXT: usize = 111;
+
+/// Each message is a broadcast: the same one to all.
+const BROADCAST_SERVICE: &str = "\
+local service = {}
+
+local CHANNEL = 5
+local note
+
+function service.onStart()
+  bcast:create(CHANNEL)
+  note = nljson.decode('{\"cid\":5,\"message\":[\"' .. (\"x\"):rep(111) .. '\"]}')
+end
+
+function service.onOpen(handler)
+  bcast:subscribe(CHANNEL, handler)
+end
+
+function service.onMessage(handler, msg_type, message)
+  return bcast:send(CHANNEL, note)
+end
+
+function service.onDisconnect(handler) end
+
+function service.onShutdown() end
+
+return service
+";
+
+/// What a home may have besides.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wishes<'a> {
+    /// Certificate and key, both PEM: the server speaks TLS.
+    pub tls: Option<(&'a Path, &'a Path)>,
+    /// The value of the key `io` of `ws.json`.
+    pub io: Option<&'a str>,
+}
+
+/// Writes the home into the directory `home`, plain and with nothing special.
+///
+/// # Errors
+/// As [`write_with`].
+pub fn write(home: &Path) -> Result<(), Failure> {
+    write_with(home, &Wishes::default())
+}
+
 /// Writes the home into the directory `home`.
 ///
 /// # Errors
 /// [`Failure::System`] names the path that cannot be written.
-pub fn write(home: &Path) -> Result<(), Failure> {
+pub fn write_with(home: &Path, wishes: &Wishes<'_>) -> Result<(), Failure> {
     for name in ["echo", "echo_dedicated"] {
         put(&home.join("apps").join(name).join(format!("{name}.lua")), SERVICE)?;
     }
     for name in ["lapps_echo", "lapps_dedicated"] {
         put(&home.join("apps").join(name).join(format!("{name}.lua")), LAPPS_SERVICE)?;
     }
+    put(&home.join("apps/broadcast/broadcast.lua"), BROADCAST_SERVICE)?;
     let conf = home.join("etc/conf");
-    let ws = json!({ "listeners": 1, "ip": "127.0.0.1", "port": 0, "workers": { "workers": 1 } });
+    let workers = json!({ "workers": 1, "max_connections": 20_000 });
+    let mut ws = json!({ "listeners": 1, "ip": "127.0.0.1", "port": 0, "workers": workers });
+    if let Some((certificate, key)) = wishes.tls {
+        ws["tls"] = json!(true);
+        ws["tls_certificates"] = json!({ "cert": certificate, "key": key });
+    }
+    if let Some(io) = wishes.io {
+        ws["io"] = json!(io);
+    }
     put(&conf.join("ws.json"), &format!("{ws:#}\n"))?;
     let service = |target: &str, protocol: &str, dedicated: bool| {
         let mut service = json!({
@@ -90,12 +148,16 @@ pub fn write(home: &Path) -> Result<(), Failure> {
         "echo_dedicated": service(DEDICATED, "raw", true),
         "lapps_echo": service(LAPPS_CO_LOCATED, "LAppS", false),
         "lapps_dedicated": service(LAPPS_DEDICATED, "LAppS", true),
+        "broadcast": service(BROADCAST, "LAppS", false),
     } });
     put(&conf.join("lapps.json"), &format!("{lapps:#}\n"))
 }
 
 /// Writes a file; directories are made.
-pub(crate) fn put(path: &Path, text: &str) -> Result<(), Failure> {
+///
+/// # Errors
+/// [`Failure::System`] names the path that cannot be written.
+pub fn put(path: &Path, text: &str) -> Result<(), Failure> {
     let directory = path.parent().unwrap_or(path);
     fs::create_dir_all(directory)
         .and_then(|()| fs::write(path, text))

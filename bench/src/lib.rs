@@ -3,6 +3,8 @@
 //! The binary `lapps-bench` is a thin layer over these modules; tests use them directly.
 
 pub mod bare;
+pub mod bare_fan_out;
+pub mod book;
 pub mod compare;
 pub mod connection;
 pub mod descriptors;
@@ -21,6 +23,7 @@ pub mod process;
 pub mod queues;
 pub mod random;
 pub mod report;
+pub mod samples;
 pub mod schedule;
 pub mod server;
 pub mod table;

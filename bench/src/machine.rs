@@ -35,6 +35,14 @@ impl Machine {
         }
     }
 
+    /// Processor, cores and day, as the name of a directory.
+    pub fn directory(&self) -> String {
+        let cpu = self.cpu.to_lowercase();
+        let words: Vec<&str> =
+            cpu.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect();
+        format!("{}-{}-cores-{}", words.join("-"), self.cores, self.date)
+    }
+
     /// As one object.
     pub fn json(&self) -> Value {
         json!({ "cpu": self.cpu, "cores": self.cores, "kernel": self.kernel, "date": self.date })
@@ -148,6 +156,17 @@ mod tests {
         let text = "processor\t: 0\nvendor_id\t: X\nmodel name\t: Some CPU @ 2 GHz\nprocessor : 1\n";
         assert_eq!(model(text), Some("Some CPU @ 2 GHz"));
         assert_eq!(model(""), None);
+    }
+
+    #[test]
+    fn a_machine_names_a_directory() {
+        let machine = Machine {
+            cpu: "Some(R) CPU @ 2.5 GHz".into(),
+            cores: 2,
+            kernel: String::new(),
+            date: "2025-01-02".into(),
+        };
+        assert_eq!(machine.directory(), "some-r-cpu-2-5-ghz-2-cores-2025-01-02");
     }
 
     #[test]

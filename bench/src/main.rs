@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 use lapps_bench::bare::BareEcho;
+use lapps_bench::bare_fan_out::BareFanOut;
+use lapps_bench::book::{self, BookPlan};
 use lapps_bench::compare::{self, ComparePlan};
 use lapps_bench::echo::{self, EchoPlan};
 use lapps_bench::failure::Failure;
@@ -35,6 +37,10 @@ enum Command {
     Idle(IdleArgs),
     /// Serve the baseline: a TCP echo that does nothing else.
     BareEcho(BareArgs),
+    /// Serve the baseline for broadcasts: what any client sends is written to all of them.
+    BareFanOut(BareArgs),
+    /// Run LAppS, the bare echoes and other servers in turn in every shape of the goals; `bench/compare` prepares that.
+    Book(BookArgs),
     /// Run LAppS and the bare echo in turn, server and client on a core of their own, and print a table.
     Compare(CompareArgs),
     /// Pass messages from one service to another by `mqr`, as values and serialised, and print a table.
@@ -134,6 +140,38 @@ struct CompareArgs {
 }
 
 #[derive(Args)]
+struct BookArgs {
+    /// The lapps executable.
+    #[arg(long, value_name = "PATH")]
+    lapps: PathBuf,
+    /// Where `bench/peers/build` has put the other servers.
+    #[arg(long, value_name = "DIR")]
+    peers: PathBuf,
+    /// How often the servers take turns.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(1..))]
+    passes: u32,
+    /// Length of each measurement.
+    #[arg(long, value_name = "S", default_value = "0.5", value_parser = seconds)]
+    seconds: Duration,
+    /// Load before each measurement, which does not count.
+    #[arg(long, value_name = "S", default_value = "0.15", value_parser = seconds)]
+    warmup: Duration,
+    /// Measure only these servers.
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    servers: Vec<String>,
+    /// Measure only shapes whose names begin so: plain, plain-128, tls, lapps, paced, handshake, idle, broadcast, scale, parser,
+    /// start.
+    #[arg(long, value_name = "SHAPE,..", value_delimiter = ',')]
+    shapes: Vec<String>,
+    /// Write page, charts and figures of every run into a directory for machine and day below this one.
+    #[arg(long, value_name = "DIR")]
+    records: Option<PathBuf>,
+    /// The command to be named on the page.
+    #[arg(long, value_name = "TEXT", default_value = "lapps-bench book")]
+    command: String,
+}
+
+#[derive(Args)]
 struct QueuesArgs {
     /// The lapps executable.
     #[arg(long, value_name = "PATH")]
@@ -169,6 +207,8 @@ fn main() -> ExitCode {
         Command::Echo(args) => run_echo(&args),
         Command::Idle(args) => run_idle(&args),
         Command::BareEcho(args) => run_bare_echo(&args),
+        Command::BareFanOut(args) => run_bare_fan_out(&args),
+        Command::Book(args) => run_book(&args),
         Command::Compare(args) => run_compare(&args),
         Command::Queues(args) => run_queues(&args),
     };
@@ -237,6 +277,45 @@ fn run_bare_echo(args: &BareArgs) -> Result<(), Failure> {
     server.serve()
 }
 
+fn run_bare_fan_out(args: &BareArgs) -> Result<(), Failure> {
+    descriptors::raise(0)?;
+    let mut server = BareFanOut::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)))?;
+    print(&format!("listening on tcp://{}\n", server.address()?))?;
+    server.serve()
+}
+
+fn run_book(args: &BookArgs) -> Result<(), Failure> {
+    // The servers inherit the limit, too.
+    let most = descriptors::most()?;
+    let plan = BookPlan {
+        lapps: args.lapps.clone(),
+        bench: this_executable()?,
+        peers: args.peers.clone(),
+        passes: args.passes,
+        warm_up: args.warmup,
+        duration: args.seconds,
+        servers: args.servers.clone(),
+        shapes: args.shapes.clone(),
+        most,
+        command: args.command.clone(),
+    };
+    let book = book::run(&plan, &mut |line| eprintln!("{line}"))?;
+    if let Some(records) = &args.records {
+        let directory = records.join(book.directory());
+        report::record(&directory, &book.markdown(), &book.json())?;
+        for (name, text) in book.charts() {
+            report::put(&directory.join(name), &text)?;
+        }
+        eprintln!("written: {}", directory.display());
+    }
+    print(&book.markdown())?;
+    if book.has_failed() { Err(Failure::Server("lapps failed in a shape".to_owned())) } else { Ok(()) }
+}
+
+fn this_executable() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|error| Failure::system("find this executable", error))
+}
+
 fn run_queues(args: &QueuesArgs) -> Result<(), Failure> {
     let plan = QueuesPlan { lapps: args.lapps.clone(), messages: args.messages, passes: args.passes };
     let queues = queues::run(&plan, &mut |line| eprintln!("{line}"))?;
@@ -250,7 +329,7 @@ fn run_compare(args: &CompareArgs) -> Result<(), Failure> {
     descriptors::raise(args.connections)?;
     let plan = ComparePlan {
         lapps: args.lapps.clone(),
-        bench: std::env::current_exe().map_err(|error| Failure::system("find this executable", error))?,
+        bench: this_executable()?,
         connections: args.connections,
         payload: args.payload,
         depths: args.depths.clone(),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::echo::{EchoPlan, EchoReport, Progress, Stage};
 use crate::failure::Failure;
-use crate::home::put;
+pub use crate::home::put;
 use crate::idle::{IdlePlan, IdleReport};
 
 /// The result of an echo run, for people: several lines, the last with its end of line.
