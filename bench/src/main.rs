@@ -9,11 +9,13 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, value_parser};
 use lapps_bench::bare::BareEcho;
 use lapps_bench::bare_fan_out::BareFanOut;
-use lapps_bench::book::{self, BookPlan};
+use lapps_bench::book::{self, BookPlan, fan_out};
 use lapps_bench::compare::{self, ComparePlan};
 use lapps_bench::echo::{self, EchoPlan};
 use lapps_bench::failure::Failure;
+use lapps_bench::home::{self, Wishes};
 use lapps_bench::idle::{self, IdlePlan};
+use lapps_bench::machine::Machine;
 use lapps_bench::queues::{self, QueuesPlan};
 use lapps_bench::target::Target;
 use lapps_bench::tls::Trust;
@@ -39,6 +41,12 @@ enum Command {
     BareEcho(BareArgs),
     /// Serve the baseline for broadcasts: what any client sends is written to all of them.
     BareFanOut(BareArgs),
+    /// Ask for broadcasts, one after the other, and count what each delivery costs the server.
+    FanOut(FanOutArgs),
+    /// Write the home that comparisons serve: echoes at /echo, /echo-dedicated, /lapps and /lapps-dedicated, and /broadcast.
+    Home(HomeArgs),
+    /// Say the name of the directory below bench/record/ for this machine and day.
+    Machine,
     /// Run LAppS, the bare echoes and other servers in turn in every shape of the goals; `bench/compare` prepares that.
     Book(BookArgs),
     /// Run LAppS and the bare echo in turn, server and client on a core of their own, and print a table.
@@ -140,6 +148,33 @@ struct CompareArgs {
 }
 
 #[derive(Args)]
+struct FanOutArgs {
+    /// ws:// URL of the service /broadcast, or tcp:// for the bare fan-out.
+    url: String,
+    /// Connections, each of which gets every broadcast.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = value_parser!(u32).range(1..))]
+    connections: u32,
+    /// Length of the measurement.
+    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
+    seconds: Duration,
+    /// The server's process id.
+    #[arg(long)]
+    pid: u32,
+}
+
+#[derive(Args)]
+struct HomeArgs {
+    /// The directory; what is there is overwritten.
+    directory: PathBuf,
+    /// Certificate and key, both PEM, of a home that is served with TLS.
+    #[arg(long, num_args = 2, value_names = ["CERTIFICATE", "KEY"])]
+    tls: Option<Vec<PathBuf>>,
+    /// The value of the key `io`.
+    #[arg(long)]
+    io: Option<String>,
+}
+
+#[derive(Args)]
 struct BookArgs {
     /// The lapps executable.
     #[arg(long, value_name = "PATH")]
@@ -208,6 +243,9 @@ fn main() -> ExitCode {
         Command::Idle(args) => run_idle(&args),
         Command::BareEcho(args) => run_bare_echo(&args),
         Command::BareFanOut(args) => run_bare_fan_out(&args),
+        Command::FanOut(args) => run_fan_out(&args),
+        Command::Home(args) => run_home(&args),
+        Command::Machine => print(&format!("{}\n", Machine::here().directory())),
         Command::Book(args) => run_book(&args),
         Command::Compare(args) => run_compare(&args),
         Command::Queues(args) => run_queues(&args),
@@ -282,6 +320,27 @@ fn run_bare_fan_out(args: &BareArgs) -> Result<(), Failure> {
     let mut server = BareFanOut::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)))?;
     print(&format!("listening on tcp://{}\n", server.address()?))?;
     server.serve()
+}
+
+fn run_fan_out(args: &FanOutArgs) -> Result<(), Failure> {
+    descriptors::raise(args.connections)?;
+    let warm_up = Duration::from_millis(500);
+    let run = fan_out::run(args.pid, &args.url, args.connections, warm_up, args.seconds)?;
+    let figure = |name: &str| run.get(name).copied().unwrap_or(f64::NAN);
+    print(&format!(
+        "deliveries/s           {:.0}\nserver CPU ns/delivery {:.0}  (user {:.0})\n",
+        figure("rate"),
+        figure("cpu"),
+        figure("user")
+    ))
+}
+
+fn run_home(args: &HomeArgs) -> Result<(), Failure> {
+    let tls = match args.tls.as_deref() {
+        Some([certificate, key]) => Some((certificate.as_path(), key.as_path())),
+        _ => None,
+    };
+    home::write_with(&args.directory, &Wishes { tls, io: args.io.as_deref() })
 }
 
 fn run_book(args: &BookArgs) -> Result<(), Failure> {

@@ -13,7 +13,6 @@ use crate::failure::Failure;
 use crate::home::BROADCAST_TEXT;
 use crate::pool::Pool;
 use crate::process::CpuTime;
-use crate::server::Server;
 use crate::url::Scheme;
 
 /// Bytes of each message that comes back: CBOR with [`BROADCAST_TEXT`] bytes of text.
@@ -29,7 +28,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// # Errors
 /// The first connection that fails; a message that is not the broadcast; a server that stands still.
 pub fn run(
-    server: &Server,
+    pid: u32,
     url: &str,
     connections: u32,
     warm_up: Duration,
@@ -42,11 +41,11 @@ pub fn run(
     let bare = target.url.scheme == Scheme::Tcp;
     let mut fan = Fan { pool, connections, bare, request: Envelope::lapps(0).sent };
     fan.rounds(warm_up)?;
-    let before = CpuTime::of(server.pid())?;
+    let before = CpuTime::of(pid)?;
     let began = Instant::now();
     let deliveries = fan.rounds(duration)? as f64;
     let took = began.elapsed();
-    let spent = CpuTime::of(server.pid())?.since(before);
+    let spent = CpuTime::of(pid)?.since(before);
     fan.pool.close(GOODBYE)?;
     Ok(Run::from([
         ("cpu", spent.run as f64 / deliveries),

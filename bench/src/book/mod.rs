@@ -326,7 +326,7 @@ impl Writer<'_> {
         self.turns(&running, &contenders, FAN_OUT, |server, contender| {
             let target = if contender.kind == Kind::Ours { home::BROADCAST } else { "" };
             let url = url(server, contender, false, target);
-            let mut run = fan_out::run(server, &url, connections, warm_up, duration)?;
+            let mut run = fan_out::run(server.pid(), &url, connections, warm_up, duration)?;
             run.insert("connections", f64::from(connections));
             Ok(run)
         });
