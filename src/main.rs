@@ -14,6 +14,10 @@ use lapps::server::{Outcome, Server, Stopper};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+// Lua's heap is allocated by it, too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A Lua application server over WebSockets.
 ///
 /// Without a configuration it runs the built-in demo on 127.0.0.1:5083.
