@@ -1,4 +1,5 @@
-//! Echoes through a handler that never waits, as many as the argument says: to be run under a counter of instructions.
+//! Echoes through a handler that never waits, as many as the first argument says, so many at a time as the second: to be run
+//! under a counter of instructions.
 //!
 //! `bench/instructions` runs it twice and takes the difference, so that the start does not count.
 
@@ -6,7 +7,7 @@ use std::env;
 use std::hint::black_box;
 use std::time::Duration;
 
-use lapps_lua::{Answer, Command, ConnId, Event, Port, Progress, Reactive, Setup, Source, Verdict};
+use lapps_lua::{Answer, Command, ConnId, Message, Port, Progress, Reactive, Setup, Source, Verdict};
 use lapps_parser::frame::OpCode;
 
 const SERVICE: &str = "
@@ -39,18 +40,28 @@ impl Port for Nowhere {
 }
 
 fn main() {
-    let count = env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(1000u32);
+    let mut numbers = env::args().skip(1).filter_map(|arg| arg.parse().ok());
+    let count = numbers.next().unwrap_or(1000u32);
+    let size = numbers.next().unwrap_or(1);
     let source = Source::Embedded { text: SERVICE };
     let setup = Setup { memory_limit: 256 << 20, ..Setup::new("bench", source) };
     let mut service = Reactive::load(&setup).expect("the service loads");
     assert_eq!(service.start(&mut Nowhere).expect("the service starts"), Progress::Done);
-    let mut payload = [b'x'; 128];
-    for n in 0..count {
+    let mut payloads = vec![[b'x'; 128]; size as usize];
+    for n in 0..count / size {
         // Every message differs, as on a real wire: LuaJIT keeps one copy of equal strings.
-        payload[..4].copy_from_slice(&n.to_le_bytes());
+        for (at, payload) in (0..size).zip(&mut payloads) {
+            payload[..4].copy_from_slice(&(n * size + at).to_le_bytes());
+        }
         let conn = ConnId::new(0, n % 240, 1);
-        let event = Event::Message { conn, opcode: OpCode::Binary, payload: &payload };
-        assert!(matches!(service.deliver(&mut Nowhere, event), Verdict::Keep));
+        let message = |payload| Message::new(conn, OpCode::Binary, payload).expect("it is small");
+        let batch: Vec<_> = payloads.iter().map(|payload| message(payload)).collect();
+        let mut at = 0;
+        while at < batch.len() {
+            let (handled, verdict) = service.deliver_batch(&mut Nowhere, &batch[at..]);
+            assert!(matches!(verdict, Verdict::Keep));
+            at += handled;
+        }
     }
-    println!("{count} echoes of {} bytes", payload.len());
+    println!("{count} echoes of 128 bytes, {size} at a time");
 }

@@ -18,6 +18,9 @@ const NOT_SUBSCRIBED: &str = "not subscribed";
 const OPCODE: &str = "opcode must be 1 (text) or 2 (binary)";
 pub(crate) const CODE: &str = "code must be 1000-1003, 1007-1011 or 3000-4999";
 
+/// All that [`send`] may answer.
+pub(crate) const SEND_REFUSALS: [&str; 4] = [CLOSED, FULL, EARLY, OPCODE];
+
 /// `ws:send` behind the check of types; `Err` is the message for the service.
 pub(crate) fn send(
     port: Option<&mut dyn Port>,

@@ -26,6 +26,7 @@ pub use bell::Bell;
 pub use error::{Failure, FailureKind, HandlerError, LoadError};
 pub use port::{Answer, Channel, ClientEvent, Command, ConnId, Connect, Event, Port, Terms};
 pub use queue::{Bounds, Queues};
+pub use raw::{Batch, Message};
 pub use reactive::{Outcome, Progress, Reactive, Verdict, luajit_version};
 pub use setup::{Concurrency, Protocol, Setup, Source};
 pub use standalone::Standalone;

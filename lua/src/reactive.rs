@@ -9,7 +9,7 @@ use mlua::{Lua, Table, Value};
 use crate::clients::{self, Clients};
 use crate::error::{Failure, FailureKind, HandlerError, LoadError};
 use crate::port::{ClientEvent, ConnId, Event, Port};
-use crate::raw::{Args, Called, Handler, Instance, Note, Returned};
+use crate::raw::{Args, Called, Handler, Instance, Message, Note, Returned};
 use crate::setup::{Concurrency, Protocol, Setup};
 use crate::vm;
 use crate::waiting::{Pending, Running, Waiting, weight};
@@ -154,6 +154,44 @@ impl Reactive {
         self.handle(port, event)
     }
 
+    /// Calls `onMessage` for messages in order, as [`Reactive::deliver`] would one after the other: up to the first that is
+    /// not simply kept, or behind which it is time to look what became of its connection. Tells how many these were,
+    /// and the verdict on the last of them.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn deliver_batch(&mut self, port: &mut dyn Port, batch: &[Message<'_>]) -> (usize, Verdict) {
+        let compiled = self.instance.is_compiled() && !self.stopped;
+        let ready = if !compiled {
+            0
+        } else if self.waiting.is_empty() {
+            batch.len()
+        } else {
+            batch.iter().take_while(|message| self.waiting.may_start(Some(message.conn()))).count()
+        };
+        if ready == 0 {
+            return (1, self.deliver(port, batch[0].event()));
+        }
+        self.handle_batch(port, &batch[..ready])
+    }
+
+    /// Handles messages that may start now by compiled code.
+    fn handle_batch(&mut self, port: &mut dyn Port, batch: &[Message<'_>]) -> (usize, Verdict) {
+        let (at, result) = self.instance.call_batch(port, batch);
+        let (handler, conn) = (Handler::Message, batch[at].conn());
+        let weight = weight(batch[at].payload().len());
+        let verdict = match result {
+            Ok(Called::Returned(Returned::True)) => Verdict::Keep,
+            Ok(Called::Returned(returned)) => self.verdict(handler, Some(conn), Ok(returned)),
+            Ok(Called::Waits) => {
+                self.wait(Running { handler, conn: Some(conn), weight });
+                Verdict::Waits { weight }
+            }
+            Err(kind) => self.verdict(handler, Some(conn), Err(kind)),
+        };
+        (at + 1, verdict)
+    }
+
     /// Calls the handler of something that happened to an outgoing connection. Of one connection they are called in order,
     /// each when the one before has ended; what else the instance does goes on meanwhile.
     pub fn deliver_client(&mut self, port: &mut dyn Port, conn: ConnId, event: ClientEvent<'_>) -> Verdict {
@@ -256,6 +294,13 @@ impl Reactive {
 
     /// Handles an event that may start now.
     fn handle(&mut self, port: &mut dyn Port, event: Event<'_>) -> Verdict {
+        if let Event::Message { conn, opcode, payload } = event
+            && self.instance.is_compiled()
+            && !self.stopped
+            && let Some(message) = Message::new(conn, opcode, payload)
+        {
+            return self.handle_batch(port, &[message]).1;
+        }
         let (handler, conn, weight, args) = match event {
             Event::Message { conn, opcode, payload } => {
                 let weight = weight(payload.len());
@@ -303,11 +348,16 @@ impl Reactive {
         match self.instance.call(port, event.handler, args)? {
             Called::Returned(returned) => Ok(Some(returned)),
             Called::Waits => {
-                let number = self.waiting.begin(event);
-                self.instance.adopt(number);
+                self.wait(event);
                 Ok(None)
             }
         }
+    }
+
+    /// The handler that was just called waits.
+    fn wait(&mut self, event: Running) {
+        let number = self.waiting.begin(event);
+        self.instance.adopt(number);
     }
 
     /// What a handler that has ended means for its connection.

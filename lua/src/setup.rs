@@ -18,6 +18,9 @@ pub struct Setup<'a> {
     pub memory_limit: usize,
     /// The original's rule: the first failure stops the instance for good.
     pub strict: bool,
+    /// Messages of the raw protocol are taken and sent by code that LuaJIT compiles; else through its C API, with the same
+    /// results: slower, but for where LuaJIT cannot compile.
+    pub compiled: bool,
     /// Which events may interleave; `None`: as the service's handlers suggest, see [`Concurrency`].
     pub concurrency: Option<Concurrency>,
     /// The global `instance_id`: which of the service's instances this is, from 0.
@@ -44,6 +47,7 @@ impl<'a> Setup<'a> {
             source,
             memory_limit: 0,
             strict: false,
+            compiled: true,
             concurrency: None,
             instance: 0,
             preload: &[],

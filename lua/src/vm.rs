@@ -65,6 +65,9 @@ pub(crate) fn error(setup: &Setup<'_>, message: String) -> LoadError {
 /// Loads our library and sets the globals.
 fn furnish(lua: &Lua, door: &Door, setup: &Setup<'_>, contract: Contract) -> mlua::Result<Table> {
     let core = fiber::install(lua, door)?;
+    if contract == Contract::Reactive && setup.protocol == Protocol::Raw && setup.compiled && compiles(lua)? {
+        core.get::<Table>("host")?.set("compiled", door.compiled(lua)?)?;
+    }
     modules::nljson::install(lua, door, &core, setup.memory_limit)?;
     modules::install(lua, door, &core)?;
     let globals = lua.globals();
@@ -87,6 +90,11 @@ fn furnish(lua: &Lua, door: &Door, setup: &Setup<'_>, contract: Contract) -> mlu
         globals.set(name.as_str(), module)?;
     }
     Ok(core)
+}
+
+/// Whether LuaJIT compiles here: it does not on every machine.
+fn compiles(lua: &Lua) -> mlua::Result<bool> {
+    lua.globals().get::<Table>("jit")?.get::<Function>("status")?.call(())
 }
 
 /// Makes a state for the service: all standard libraries, its search paths, its memory limit.

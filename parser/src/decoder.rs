@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::mem;
 
 use crate::frame::{self, COPY, MASKED, MAX_CONTROL_LEN, MAX_HEADER_LEN, OpCode};
 pub use crate::incoming::Incoming;
@@ -148,6 +149,46 @@ impl Decoder {
             return Ok(Step { consumed: whole.end, incoming: Some(incoming) });
         }
         self.decode_any(limits, bytes)
+    }
+
+    /// Eats a message that lies whole and unfragmented at the front of `bytes`, which is less than 64 KiB, and unmasks it there;
+    /// `None` in every other case, right or wrong: [`Decoder::decode`] knows them all. Its payload is not borrowed from the
+    /// decoder, so several can be taken.
+    ///
+    /// # Errors
+    /// A text that is not UTF-8.
+    #[inline(always)]
+    pub fn take_whole<'b>(
+        &mut self,
+        limits: &Limits,
+        bytes: &mut &'b mut [u8],
+    ) -> Result<Option<(OpCode, &'b [u8])>, Violation> {
+        if self.stage != Stage::Idle {
+            return Ok(None);
+        }
+        let Some(whole) = Whole::find(self.role, limits, bytes) else { return Ok(None) };
+        let (frame, rest) = mem::take(bytes).split_at_mut(whole.end);
+        *bytes = rest;
+        let payload = &mut frame[whole.start..];
+        self.unmask(whole.opcode, whole.key, payload)?;
+        Ok(Some((whole.opcode, payload)))
+    }
+
+    /// `bytes` are some messages that [`Decoder::take_whole`] has taken, nothing else. Makes all but the first `keep` what they were
+    /// before, so that they can be decoded again, and tells where they begin.
+    pub fn give_back(&self, limits: &Limits, bytes: &mut [u8], keep: usize) -> usize {
+        let (mut at, mut start) = (0, 0);
+        let mut number = 0;
+        while let Some(whole) = Whole::find(self.role, limits, &bytes[at..]) {
+            if number < keep {
+                start = at + whole.end;
+            } else if self.role == Role::Server {
+                mask::apply(&mut bytes[at + whole.start..at + whole.end], whole.key, 0);
+            }
+            number += 1;
+            at += whole.end;
+        }
+        start
     }
 
     /// Bytes of heap held.
@@ -444,6 +485,51 @@ mod tests {
                 assert_eq!(step, Step { consumed: size, incoming });
             }
         }
+    }
+
+    #[test]
+    fn what_is_given_back_is_as_it_was() {
+        let mut input = vec![];
+        for n in 0..5u8 {
+            frame::write_masked_frame(&mut input, true, OpCode::Text, &[b'a' + n; 9], [n, 2, 3, 4]);
+        }
+        let (before, frame) = (input.clone(), input.len() / 5);
+        let mut decoder = Decoder::new(Role::Server);
+        for keep in 0..=5 {
+            let mut rest = &mut input[..];
+            while let Some((opcode, payload)) = decoder.take_whole(&LIMITS, &mut rest).unwrap() {
+                assert_eq!((opcode, payload.len()), (OpCode::Text, 9));
+            }
+            assert!(rest.is_empty());
+            assert_ne!(input, before);
+            let start = decoder.give_back(&LIMITS, &mut input, keep);
+            assert_eq!(start, keep * frame);
+            assert_eq!(input[start..], before[start..]);
+            input.copy_from_slice(&before);
+        }
+    }
+
+    #[test]
+    fn only_whole_messages_are_taken_and_wrong_text_is_not() {
+        let mut decoder = Decoder::new(Role::Server);
+        let mut input = vec![];
+        frame::write_masked_frame(&mut input, true, OpCode::Binary, b"one", [1, 2, 3, 4]);
+        frame::write_masked_frame(&mut input, true, OpCode::Ping, b"ping", [1, 2, 3, 4]);
+        let mut rest = &mut input[..];
+        let taken = decoder.take_whole(&LIMITS, &mut rest).unwrap();
+        assert_eq!(taken, Some((OpCode::Binary, &b"one"[..])));
+        assert_eq!(decoder.take_whole(&LIMITS, &mut rest), Ok(None));
+        assert_eq!(rest.len(), 10, "the ping is left");
+        let mut input = vec![];
+        frame::write_masked_frame(&mut input, true, OpCode::Text, b"\xff", [1, 2, 3, 4]);
+        assert_eq!(decoder.take_whole(&LIMITS, &mut &mut input[..]), Err(Violation::Utf8));
+        // Behind a fragment nothing is taken.
+        let mut input = vec![];
+        frame::write_masked_frame(&mut input, false, OpCode::Text, b"a", [1, 2, 3, 4]);
+        decoder.decode(&LIMITS, &mut input).unwrap();
+        let mut input = vec![];
+        frame::write_masked_frame(&mut input, true, OpCode::Text, b"a", [1, 2, 3, 4]);
+        assert_eq!(decoder.take_whole(&LIMITS, &mut &mut input[..]), Ok(None));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A dedicated instance: a thread with one Lua state, tied to every worker by a pair of rings.
 
 use std::collections::HashSet;
+use std::iter;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
@@ -8,6 +9,7 @@ use std::time::Instant;
 use lapps_lua::error::Failure;
 use lapps_lua::port::{ClientEvent, Command, ConnId, Event, Port};
 use lapps_lua::reactive::Verdict;
+use lapps_lua::{Batch, Message};
 
 use super::channels::Channels;
 use super::clients::{Calls, Clients, GOODBYE, Host};
@@ -40,6 +42,9 @@ pub(crate) struct Parts {
 /// The state of the thread's loop.
 struct Dedicated {
     mailbox: Mailbox<Letter>,
+    /// Those that are being handled.
+    letters: Vec<Letter>,
+    batch: Batch,
     instance: Instance,
     outlet: Outlet,
     clients: Clients,
@@ -68,7 +73,9 @@ pub(crate) fn run(parts: Parts) {
     let _ = reports.send(if waits { Report::Waits(who) } else { Report::Started(who, Ok(())) });
     let clients = Clients::own(mailbox.wake(), &settings);
     let marks = HashSet::new();
-    let mut dedicated = Dedicated { mailbox, instance, outlet, clients, marks, who, reports, exit: None };
+    let (letters, batch) = (Vec::with_capacity(BATCH), Batch::default());
+    let mut dedicated =
+        Dedicated { mailbox, letters, batch, instance, outlet, clients, marks, who, reports, exit: None };
     if dedicated.serve() {
         dedicated.wind_down();
     }
@@ -99,24 +106,62 @@ impl Dedicated {
     /// Takes a batch of letters of each worker. False: there were none.
     fn take_letters(&mut self) -> bool {
         let mut took = false;
+        let mut letters = std::mem::take(&mut self.letters);
         for sender in 0..self.mailbox.senders() {
-            let mut taken = 0;
-            while taken < BATCH {
-                let Some(letter) = self.mailbox.take(sender) else { break };
-                self.on_letter(letter);
-                taken += 1;
-            }
-            if taken > 0 {
+            letters.extend(iter::from_fn(|| self.mailbox.take(sender)).take(BATCH));
+            if !letters.is_empty() {
                 took = true;
+                self.on_letters(&letters);
+                letters.clear();
                 self.mailbox.settle(sender);
                 self.outlet.notify();
             }
         }
+        self.letters = letters;
         took
     }
 
-    fn on_letter(&mut self, letter: Letter) {
-        let event = match &letter {
+    fn on_letters(&mut self, letters: &[Letter]) {
+        let mut at = 0;
+        while at < letters.len() {
+            match self.on_messages(&letters[at..]) {
+                0 => {
+                    self.on_letter(&letters[at]);
+                    at += 1;
+                }
+                count => at += count,
+            }
+        }
+    }
+
+    /// Delivers the messages at the front; tells how many letters that were.
+    fn on_messages(&mut self, letters: &[Letter]) -> usize {
+        let Dedicated { batch, instance, outlet, .. } = self;
+        let batch = batch.begin();
+        for letter in letters {
+            match letter {
+                Letter::Message { conn, opcode, payload } if !outlet.has_closed(*conn) => {
+                    match Message::new(*conn, *opcode, payload) {
+                        Some(message) => batch.push(message),
+                        None => break,
+                    }
+                }
+                _ => break,
+            }
+        }
+        if batch.is_empty() {
+            return 0;
+        }
+        let (count, verdict) = instance.deliver_batch(outlet, batch);
+        // What waits weighs on its connection until the mark behind it goes back.
+        if let Verdict::Fail(failure) = verdict {
+            self.on_failure(&failure);
+        }
+        count
+    }
+
+    fn on_letter(&mut self, letter: &Letter) {
+        let event = match letter {
             Letter::Opened(conn) => Event::Opened(*conn),
             Letter::Message { conn, opcode, payload } => {
                 // We closed it while the message was on its way: as if it had come after our close frame.

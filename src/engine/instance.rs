@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lapps_lua::Message;
 use lapps_lua::error::Failure;
 use lapps_lua::port::{ClientEvent, ConnId, Event, Port};
 use lapps_lua::reactive::{Outcome, Progress, Reactive, Verdict};
@@ -74,6 +75,11 @@ impl Instance {
     /// Calls the handler of an event; see [`Reactive::deliver`].
     pub(crate) fn deliver(&mut self, port: &mut dyn Port, event: Event<'_>) -> Verdict {
         self.lua.deliver(port, event)
+    }
+
+    /// Calls `onMessage` for messages in order; see [`Reactive::deliver_batch`].
+    pub(crate) fn deliver_batch(&mut self, port: &mut dyn Port, batch: &[Message<'_>]) -> (usize, Verdict) {
+        self.lua.deliver_batch(port, batch)
     }
 
     /// Calls the handler of something that happened to an outgoing connection; see [`Reactive::deliver_client`].

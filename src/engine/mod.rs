@@ -52,6 +52,7 @@ fn setup<'s>(service: &'s Service, number: usize, settings: &'s Settings, bell: 
         config::Source::Embedded(text) => Source::Embedded { text },
     };
     Setup {
+        compiled: true,
         service: &service.name,
         source,
         memory_limit: service.max_lua_memory,

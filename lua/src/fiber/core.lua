@@ -5,8 +5,8 @@
 -- exactly 16, the size of their hash part; what is rarely needed is in `extra`.
 local host = ...
 
-local error, getmetatable, ipairs, jit, rawequal, setmetatable, tostring, type =
-    error, getmetatable, ipairs, jit, rawequal, setmetatable, tostring, type
+local collectgarbage, error, getmetatable, ipairs, jit, rawequal, setmetatable, tostring, type =
+    collectgarbage, error, getmetatable, ipairs, jit, rawequal, setmetatable, tostring, type
 local raw_yield, can_wait = coroutine.yield, host.can_wait
 local format, floor, raw_traceback = string.format, math.floor, debug.traceback
 local find, gsub, match, sub = string.find, string.gsub, string.match, string.sub
@@ -130,25 +130,63 @@ core.root = root
 function core.current() return current end
 function core.set_current(fiber) current = fiber end
 
+-- Collects all garbage. LuaJIT's `ffi` keeps the coroutine alive that has used it last, with all that is on its stack: so let
+-- that be this one.
+function core.collect()
+    if core.touch then core.touch() end
+    collectgarbage()
+end
+
+-- Handles the messages of a batch, up to the one with this number. LuaJIT makes one trace of this, the handler and `ws:send`.
+-- It ends early behind a message after which the host wants to look.
+local function new_run(service)
+    local compiled = host.compiled
+    local ffi = require("ffi")
+    local control, text = ffi.cast(compiled.control_type, compiled.control), ffi.string
+    function core.touch() control.sent = 0 end
+    -- Compiled code would leave no trace of who has run it.
+    jit.off(core.touch)
+    -- Compiled on its own where the handler is not.
+    local function take(at)
+        control.at = at
+        local message = control.batch[at]
+        return message.conn, message.opcode, text(message.payload, message.size)
+    end
+    return function(fiber, last)
+        for at = 0, last do
+            local returned = service.onMessage(take(at))
+            if returned ~= true or fiber.used or control.stop ~= 0 then return returned end
+        end
+        return true
+    end
+end
+
 -- The dispatch loop, which every event's coroutine runs: the host resumes it once per event. It stands here because it sets
 -- `current`, and what it does for an event that does not wait is all that fibers cost such an event.
 function core.new_dispatch(service, take, settle)
     local IDLE, ACCEPTED = host.idle, host.accepted
+    local run = host.compiled and new_run(service)
     local function dispatch(fiber)
         local mark, returned = IDLE, nil
         while true do
-            -- `take` passes the event's name, but for messages, the most frequent one.
-            local conn, opcode, message, name, of_client, b, c = take(raw_yield(mark, returned))
-            current = fiber
-            if opcode then
-                returned = service.onMessage(conn, opcode, message)
-            elseif of_client then
-                core.client_event(conn, name, message, b, c)
-                returned = true
-            elseif conn then
-                returned = service[name](conn)
+            local last = raw_yield(mark, returned)
+            if last then
+                current = fiber
+                returned = run(fiber, last)
             else
-                returned = service[name]()
+                -- `take` passes the event's name, but for messages.
+                local conn, opcode, message, name, of_client, b, c = take()
+                current = fiber
+                if opcode then
+                    returned = service.onMessage(conn, opcode, message)
+                elseif of_client then
+                    core.client_event(conn, name, message, b, c)
+                    returned = true
+                elseif conn then
+                    returned = service[name](conn)
+                else
+                    returned = service[name]()
+                end
             end
             if fiber.used then settle(fiber) end
             mark = returned == true and ACCEPTED or IDLE

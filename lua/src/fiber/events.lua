@@ -1,12 +1,13 @@
 -- Events of the host on pooled coroutines, and the scheduler's turn.
 local core = ...
 
-local collect, concat, error, ipairs, pairs, rawequal, type, unpack =
-    collectgarbage, table.concat, error, ipairs, pairs, rawequal, type, unpack
+local concat, error, ipairs, pairs, rawequal, type, unpack =
+    table.concat, error, ipairs, pairs, rawequal, type, unpack
 local raw, host = core.raw, core.host
 local raw_select = raw.select
 local raw_create, raw_resume, raw_status = raw.create, raw.resume, raw.status
 local set_current, root, ready = core.set_current, core.root, core.ready
+local collect = core.collect
 local WAIT, IDLE, ACCEPTED, TOKEN = host.wait, host.idle, host.accepted, core.TOKEN
 
 -- Coroutines that may wait for an event.
@@ -67,7 +68,8 @@ function core.adopt(number)
     set_current(root)
     local fiber = idle
     if fiber then
-        fiber.task = number
+        -- Where it is in the middle of a batch, the rest is for others.
+        fiber.task, fiber.used = number, true
         core.enlist(fiber)
         idle = nil
         -- What begins after everything was interrupted is too.

@@ -9,7 +9,7 @@
 //! The first two return `true`, or `false` and a message. Outside of handlers and fibers no connection can be reached.
 //! Arguments of a wrong type raise an error.
 
-use mlua::{Lua, Table};
+use mlua::{Function, Lua, Table};
 
 use crate::fiber;
 use crate::raw::Door;
@@ -17,7 +17,12 @@ use crate::raw::Door;
 /// Makes the global `ws`.
 pub(crate) fn install(lua: &Lua, door: &Door, core: &Table) -> mlua::Result<()> {
     let ws = lua.create_table()?;
-    ws.set("send", door.ws_send(lua)?)?;
+    let send = door.ws_send(lua)?;
+    let send: Function = match core.get::<Table>("host")?.get::<Option<Table>>("compiled")? {
+        Some(compiled) => fiber::chunk(lua, "send", include_str!("send.lua"))?.call((compiled, send))?,
+        None => send,
+    };
+    ws.set("send", send)?;
     ws.set("close", door.ws_close(lua)?)?;
     fiber::chunk(lua, "conn", include_str!("conn.lua"))?.call::<()>((core, &ws))?;
     lua.globals().set("ws", ws)

@@ -13,9 +13,11 @@ use mlua::ffi;
 use mlua::{Function, LightUserData, Lua, Table};
 
 use super::Returned;
+use super::batch::{self, Control};
 use super::queues::Hands;
 use super::{bcast, cws, functions};
 use crate::bell::Bell;
+use crate::commands;
 use crate::login::{Asked, Logins};
 use crate::port::{ClientEvent, ConnId, Port};
 use crate::queue::{Bounds, Queues, Wait};
@@ -66,6 +68,8 @@ pub(super) struct Doorway {
     /// Who checks passwords, and what is not answered yet.
     pub(super) logins: Option<Arc<dyn Logins>>,
     pub(super) asked: Asked,
+    /// What the compiled dispatch loop reads and writes; its address is known to Lua.
+    pub(super) control: NonNull<Control>,
     /// What the values of the module `nljson` take.
     pub(super) account: Rc<Account>,
     /// What Lua is to be told next of an outgoing connection; here it is safe from errors.
@@ -179,10 +183,25 @@ impl Door {
             hands: Hands::default(),
             logins: setup.logins.cloned(),
             asked: Asked::default(),
+            control: NonNull::from(Box::leak(Box::default())),
             account: Rc::new(Account::new()),
             text: None,
         };
         Door(NonNull::from(Box::leak(Box::new(doorway))))
+    }
+
+    /// What the chunks need that take messages and send them by compiled code: C types, and addresses.
+    pub(crate) fn compiled(&self, lua: &Lua) -> mlua::Result<Table> {
+        // SAFETY: the doorway lives as long as `self`, and nobody else looks into it now.
+        let control = unsafe { self.0.as_ref() }.control;
+        let table = lua.create_table()?;
+        table.set("control_type", batch::CONTROL)?;
+        table.set("send_type", batch::SEND)?;
+        table.set("control", LightUserData(control.as_ptr().cast()))?;
+        table.set("door", LightUserData(self.0.as_ptr().cast()))?;
+        table.set("send", LightUserData(functions::send as *mut c_void))?;
+        table.set("refusals", lua.create_sequence_from(commands::SEND_REFUSALS)?)?;
+        Ok(table)
     }
 
     /// The function `ws:send`.
@@ -279,7 +298,9 @@ impl Door {
 impl Drop for Door {
     fn drop(&mut self) {
         // SAFETY: made from a box in `new` and freed only here. The Lua state is closed by now: see `Instance`.
-        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        let doorway = unsafe { Box::from_raw(self.0.as_ptr()) };
+        // SAFETY: the same holds for what the loop shares with us.
+        drop(unsafe { Box::from_raw(doorway.control.as_ptr()) });
     }
 }
 
@@ -312,6 +333,12 @@ impl Doorway {
         scratch.shrink_to(KEPT);
         self.scratch = scratch;
         result
+    }
+
+    /// Lets the dispatch loop stop behind the message that is being handled: the host wants to look.
+    pub(super) fn interrupt(&mut self) {
+        // SAFETY: the control lives as long as the door. The loop does not run while we do.
+        unsafe { self.control.as_mut() }.stop = 1;
     }
 
     /// Puts the port in.

@@ -222,6 +222,40 @@ unsafe extern "C-unwind" fn main_ended(state: *mut lua_State) -> c_int {
     }
 }
 
+/// Bytes that handlers may send before the host looks whether the connection still reads.
+const SENT: i32 = 64 * 1024;
+
+/// `ws:send` for compiled code, which has checked the types. 0: it is done; -1: the port has panicked; else the number of
+/// the reason in [`commands::SEND_REFUSALS`], from 1.
+///
+/// # Safety
+/// `doorway` is the door of the state that calls, and `message` that many bytes.
+pub(super) unsafe extern "C" fn send(
+    doorway: *mut Doorway,
+    conn: f64,
+    opcode: f64,
+    message: *const u8,
+    size: i32,
+) -> i32 {
+    // SAFETY: as promised. Whoever has called Lua does not look into the door meanwhile.
+    let (doorway, message) = unsafe { (&mut *doorway, std::slice::from_raw_parts(message, size as usize)) };
+    let answer = doorway.ask(|port| commands::send(port, conn, opcode, message));
+    // SAFETY: the control lives as long as the door, and the loop waits for us.
+    let control = unsafe { doorway.control.as_mut() };
+    control.sent = control.sent.saturating_add(size);
+    if control.sent > SENT || answer != Some(Ok(())) {
+        control.stop = 1;
+    }
+    match answer {
+        Some(Ok(())) => 0,
+        Some(Err(reason)) => {
+            let number = commands::SEND_REFUSALS.iter().position(|refusal| *refusal == reason);
+            number.map_or(-1, |number| number as i32 + 1)
+        }
+        None => -1,
+    }
+}
+
 pub(super) const FAILED: &CStr = c"the server failed to carry out this command";
 
 /// `ws:send(handler, opcode, message)`, `ws:send(handler, message)` where the message is a value
@@ -231,6 +265,8 @@ pub(super) unsafe extern "C-unwind" fn ws_send(state: *mut lua_State) -> c_int {
     // the slice is on the stack as long as the call lasts.
     unsafe {
         check_self(state, c"ws:send must be called with a colon: ws:send(handler, opcode, message)");
+        // What is missing is nil, as for the compiled form.
+        ffi::lua_settop(state, 4);
         let conn = number(state, NAME, 1, c"handler");
         if let Some(value) = nljson::share(state, 3) {
             return answer_encoded(state, move |port, out| commands::send_value(port, conn, &value, out));
@@ -284,7 +320,9 @@ pub(super) unsafe fn answer(
 ) -> c_int {
     // SAFETY: as promised. The result is plain data by the time anything can raise.
     unsafe {
-        let answer = doorway(state).ask(command);
+        let doorway = doorway(state);
+        doorway.interrupt();
+        let answer = doorway.ask(command);
         in_words(state, answer)
     }
 }
@@ -299,7 +337,9 @@ pub(super) unsafe fn answer_encoded(
 ) -> c_int {
     // SAFETY: as in `answer`; the command is gone, too, by the time anything can raise.
     unsafe {
-        let answer = doorway(state).ask_with_scratch(command);
+        let doorway = doorway(state);
+        doorway.interrupt();
+        let answer = doorway.ask_with_scratch(command);
         in_words(state, answer)
     }
 }

@@ -8,6 +8,7 @@ use lapps_parser::frame::OpCode;
 use mlua::ffi::{self, lua_State};
 use mlua::{Function, Lua, Table};
 
+use super::batch::{Control, Message};
 use super::door::{Args, Door, Doorway, Handler, Note};
 use super::{Returned, returned, text};
 use crate::error::FailureKind;
@@ -34,7 +35,7 @@ const FIBERS_PER_TURN: c_int = 1024;
 /// A loaded service, ready to be called.
 pub(crate) struct Instance {
     /// Closed before the door goes: finalizers may still call the functions that know it. (Fields drop in order.)
-    lua: Lua,
+    _lua: Lua,
     door: Door,
     /// The main thread of `lua`.
     state: *mut lua_State,
@@ -50,6 +51,8 @@ pub(crate) struct Instance {
     memory_limit: usize,
     /// From how many KiB on the heap is near the limit.
     crowded: c_int,
+    /// `onMessage` is called by compiled code.
+    compiled: bool,
     pace: Pace,
     /// Events since the collector's pace was looked at.
     unpaced: usize,
@@ -82,11 +85,12 @@ enum Entry {
     StartMain,
     Rung,
     ClientConnected,
+    Collect,
 }
 
 impl Entry {
     /// With their names, in the order of their numbers.
-    const ALL: [(Entry, &'static str); 14] = [
+    const ALL: [(Entry, &'static str); 15] = [
         (Entry::Idle, "idle"),
         (Entry::Adopt, "adopt"),
         (Entry::Release, "release"),
@@ -101,6 +105,7 @@ impl Entry {
         (Entry::StartMain, "start_main"),
         (Entry::Rung, "rung"),
         (Entry::ClientConnected, "client_connected"),
+        (Entry::Collect, "collect"),
     ];
 }
 
@@ -138,7 +143,7 @@ impl Instance {
             bytes => c_int::try_from(bytes / 1024 / 8 * 5).unwrap_or(c_int::MAX),
         };
         let mut instance = Instance {
-            lua,
+            _lua: lua,
             door,
             state,
             base,
@@ -147,6 +152,7 @@ impl Instance {
             tick: None,
             memory_limit,
             crowded,
+            compiled: core.get::<Table>("host")?.contains_key("compiled")?,
             pace: Pace::Normal,
             unpaced: 0,
             collected: 0,
@@ -163,6 +169,11 @@ impl Instance {
         let (msg_type, tree) = inbound::read(opcode, payload, most)?;
         self.doorway().value = Some(tree.into());
         Ok(msg_type as u8)
+    }
+
+    /// Whether [`Instance::call_batch`] may be used.
+    pub(crate) fn is_compiled(&self) -> bool {
+        self.compiled
     }
 
     /// Calls one handler of the service in the idle coroutine; it may use `port` until it returns or waits.
@@ -184,16 +195,62 @@ impl Instance {
             }
             _ => 0,
         };
+        self.unpaced += 1 + size / PACED_BYTES;
         let doorway = self.door.0.as_ptr();
-        // SAFETY: `admit`: the port is taken out again below, and `lua_resume` does not unwind. The same holds for the
-        // arguments, whose borrow is extended in the type only. Door and states live as long as `self`; the idle
-        // coroutine is suspended in its loop and is kept alive by the slot behind the entries.
+        // SAFETY: `resume` takes the port out again, which `admit` asks for, and does not unwind. The same holds for the
+        // arguments, whose borrow is extended in the type only.
         unsafe {
             (*doorway).admit(port);
             (*doorway).handler = handler;
             (*doorway).args = mem::transmute::<Args<'_>, Args<'static>>(args);
-            let status = ffi::lua_resume(self.idle, self.state, 0, ptr::null_mut());
+            let outcome = self.resume(0);
             (*doorway).args = Args::None;
+            outcome
+        }
+    }
+
+    /// Calls `onMessage` for the messages of a batch, which is not empty, in the idle coroutine: up to the first that is not
+    /// simply handled, or after which the caller should look what has become of its connection. Tells which one that
+    /// is, and what came of it; those before it have returned `true`. Only if [`Instance::is_compiled`].
+    pub(crate) fn call_batch(
+        &mut self,
+        port: &mut dyn Port,
+        batch: &[Message<'_>],
+    ) -> (usize, Result<Called, FailureKind>) {
+        if self.idle.is_null() {
+            self.renew_idle();
+            if self.idle.is_null() {
+                return (0, Err(FailureKind::Memory { limit: self.memory_limit }));
+            }
+        }
+        let doorway = self.door.0.as_ptr();
+        // SAFETY: as in `call`: port and batch are taken out again below. The loop, which does not run now, writes only to
+        // the control, and reads no message behind the last one.
+        unsafe {
+            let control = (*doorway).control.as_ptr();
+            *control = Control { batch: batch.as_ptr().cast(), ..Control::default() };
+            (*doorway).admit(port);
+            ffi::lua_pushinteger(self.idle, (batch.len() - 1) as _);
+            let outcome = self.resume(1);
+            let at = (*control).at as usize;
+            *control = Control::default();
+            for message in &batch[..=at] {
+                self.unpaced += 1 + message.payload().len() / PACED_BYTES;
+            }
+            (at, outcome)
+        }
+    }
+
+    /// Resumes the idle coroutine with so many arguments, which lie on its stack, and takes the port out of the door.
+    ///
+    /// # Safety
+    /// The port in the door is borrowed until this returns.
+    unsafe fn resume(&mut self, args: c_int) -> Result<Called, FailureKind> {
+        let doorway = self.door.0.as_ptr();
+        // SAFETY: `lua_resume` does not unwind. Door and states live as long as `self`; the idle coroutine is suspended in
+        // its loop and is kept alive by the slot behind the entries.
+        unsafe {
+            let status = ffi::lua_resume(self.idle, self.state, args, ptr::null_mut());
             // What was yielded stays on its stack: a coroutine that is resumed goes on with what is on top of that.
             let is_accepted = status == ffi::LUA_YIELD
                 && ffi::lua_touserdata(self.idle, 1) == self.door.accepted_mark()
@@ -201,7 +258,6 @@ impl Instance {
             let outcome =
                 if is_accepted { Ok(Called::Returned(Returned::True)) } else { self.unusual(status) };
             (*doorway).port = None;
-            self.unpaced += 1 + size / PACED_BYTES;
             if self.unpaced >= PACED {
                 self.pace_collector();
             }
@@ -243,7 +299,7 @@ impl Instance {
                 // LuaJIT has not collected the garbage before it gave up. Of what the coroutine held most is that.
                 ffi::lua_pushnil(self.state);
                 ffi::lua_replace(self.state, self.slot());
-                let _ = self.lua.gc_collect();
+                self.collect();
             }
             let (message, traceback) = self.event_failed(status == ffi::LUA_YIELD);
             self.renew_idle();
@@ -324,7 +380,7 @@ impl Instance {
             ffi::lua_replace(self.state, self.slot());
             self.settle_stack();
             if !fine {
-                let _ = self.lua.gc_collect();
+                self.collect();
             }
             fine
         }
@@ -350,7 +406,7 @@ impl Instance {
                     instance.doorway().notes.push(Note::Report(format!("the scheduler failed: {message}")));
                     instance.unfinished = true;
                     instance.settle_stack();
-                    let _ = instance.lua.gc_collect();
+                    instance.collect();
                     instance.run(Entry::Rescue, None);
                 }
             });
@@ -508,12 +564,23 @@ impl Instance {
                 self.settle_stack();
                 match status {
                     ffi::LUA_OK => return,
-                    ffi::LUA_ERRMEM if attempt == 1 => drop(self.lua.gc_collect()),
+                    ffi::LUA_ERRMEM if attempt == 1 => self.collect(),
                     _ => {
                         self.doorway().notes.push(Note::Report(format!("the scheduler failed: {message}")));
                         return;
                     }
                 }
+            }
+        }
+    }
+
+    /// Collects all garbage. Needs no memory for the call itself: there may be none.
+    fn collect(&self) {
+        // SAFETY: the entry takes nothing, and what it returns is dropped; an error is taken off again.
+        unsafe {
+            self.push(Entry::Collect);
+            if ffi::lua_pcall(self.state, 0, 0, 0) != ffi::LUA_OK {
+                ffi::lua_settop(self.state, -2);
             }
         }
     }
@@ -557,7 +624,7 @@ impl Instance {
             // where all that is alive.
             let grown = used.saturating_sub(self.collected);
             if used.saturating_sub(self.crowded) >= self.crowded / 5 && grown >= self.crowded / 10 {
-                let _ = self.lua.gc_collect();
+                self.collect();
                 used = ffi::lua_gc(self.state, ffi::LUA_GCCOUNT, 0);
                 self.collected = used;
             }

@@ -9,6 +9,7 @@
 
 #![allow(unsafe_code)]
 
+mod batch;
 mod bcast;
 mod cws;
 mod door;
@@ -19,6 +20,7 @@ mod murmur;
 pub(crate) mod nljson;
 mod queues;
 
+pub use batch::{Batch, Message};
 pub(crate) use door::{Args, Door, Handler, Note};
 pub(crate) use instance::{Called, Instance};
 

@@ -1,5 +1,6 @@
 //! Services under a recording port: events in, commands out.
 
+mod batches;
 mod clients;
 mod faults;
 mod fiber_ends;

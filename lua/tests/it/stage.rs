@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use lapps_lua::{
-    Answer, ClientEvent, Command, Concurrency, ConnId, Connect, Event, Outcome, Port, Progress, Reactive,
-    Setup, Source, Standalone, Verdict,
+    Answer, Batch, ClientEvent, Command, Concurrency, ConnId, Connect, Event, Message, Outcome, Port,
+    Progress, Reactive, Setup, Source, Standalone, Verdict,
 };
 use lapps_parser::frame::OpCode;
 
@@ -261,11 +261,30 @@ impl Stage<Reactive> {
         concurrency: Option<Concurrency>,
         memory_limit: usize,
     ) -> Stage<Reactive> {
-        let text = format!(
-            "demo = {{ onStart = function() end, onMessage = function() return true end, \
-             onDisconnect = function() end, onShutdown = function() end }} {lines}\nreturn demo"
-        );
+        let text = demo(lines);
         Stage::of(Reactive::load(&setup(&text, concurrency, memory_limit)).unwrap_or_else(|e| panic!("{e}")))
+    }
+
+    /// The same, with messages through LuaJIT's C API.
+    #[track_caller]
+    pub(crate) fn interpreted(lines: &str, concurrency: Option<Concurrency>) -> Stage<Reactive> {
+        let text = demo(lines);
+        let setup = Setup { compiled: false, ..setup(&text, concurrency, 0) };
+        let mut stage = Stage::of(Reactive::load(&setup).unwrap_or_else(|e| panic!("{e}")));
+        assert_eq!(stage.start(), Progress::Done);
+        stage
+    }
+
+    /// Several messages at once; tells how many were handled, and the verdict on the last of them.
+    pub(crate) fn batch(&mut self, texts: &[(ConnId, &str)]) -> (usize, Verdict) {
+        let mut batch = Batch::default();
+        let batch = batch.begin();
+        batch.extend(
+            texts.iter().filter_map(|(conn, text)| Message::new(*conn, OpCode::Text, text.as_bytes())),
+        );
+        let handled = self.instance.deliver_batch(&mut self.world, batch);
+        self.look();
+        handled
     }
 
     #[track_caller]
@@ -314,6 +333,13 @@ impl Stage<Standalone> {
         stage.look();
         stage
     }
+}
+
+fn demo(lines: &str) -> String {
+    format!(
+        "demo = {{ onStart = function() end, onMessage = function() return true end, \
+         onDisconnect = function() end, onShutdown = function() end }} {lines}\nreturn demo"
+    )
 }
 
 fn setup(text: &str, concurrency: Option<Concurrency>, memory_limit: usize) -> Setup<'_> {

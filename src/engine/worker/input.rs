@@ -3,6 +3,7 @@
 use lapps_lua::port::Event;
 use lapps_lua::reactive::Verdict;
 
+use super::batch::Delivered;
 use super::instances::fail;
 use super::{Conn, Fin, Home, Pause, Worker};
 use crate::engine::link::Link;
@@ -124,8 +125,8 @@ impl Worker {
 
     fn decode(&mut self, key: Key, bytes: &mut [u8], frames: &mut u32) -> Flow {
         let mut at = 0;
-        let Some(conn) = self.conns.get_mut(key) else { return Flow::Eaten };
         while at < bytes.len() {
+            let Some(conn) = self.conns.get_mut(key) else { return Flow::Eaten };
             // Both change when the request is answered.
             let (limits, high_water) = match conn.home {
                 Home::Here { service } | Home::Dedicated { service, .. } => {
@@ -156,6 +157,19 @@ impl Worker {
                     return Flow::Paused(at, Pause::Output);
                 }
             }
+            if let Home::Here { service } = conn.home
+                && self.outbox.is_open(key)
+            {
+                match self.deliver_whole(key, service, &limits, high_water, frames, &mut bytes[at..]) {
+                    Delivered::Eaten(0) => {}
+                    Delivered::Eaten(eaten) => {
+                        at += eaten;
+                        continue;
+                    }
+                    Delivered::Wrong(violation) => return Flow::Ended(Ended::Violation(violation)),
+                }
+            }
+            let Some(conn) = self.conns.get_mut(key) else { return Flow::Eaten };
             let step = match conn.protocol.step(&self.settings.heads, &limits, &mut bytes[at..]) {
                 Ok(step) => step,
                 Err(why) => return Flow::Ended(why),
@@ -226,7 +240,9 @@ impl Worker {
                 }
             }
         }
-        conn.release();
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.release();
+        }
         Flow::Eaten
     }
 

@@ -1,5 +1,6 @@
 //! An I/O worker: the loop of one thread that owns its connections, its poller and its co-located instances.
 
+mod batch;
 mod ending;
 mod input;
 mod instances;
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
+use lapps_lua::Batch;
 use lapps_lua::port::Command;
 use mio::event::Event as Readiness;
 use mio::{Events, Interest, Poll, Token};
@@ -89,6 +91,7 @@ pub(crate) struct Worker {
     ready: Vec<Key>,
     /// The worker's one read buffer, and the one for ciphertext.
     input: Vec<u8>,
+    batch: Batch,
     cipher: Vec<u8>,
     started: Instant,
     /// Now, in ticks since `started`.
@@ -190,6 +193,7 @@ impl Worker {
             wheel: Wheel::new(),
             ready: Vec::new(),
             input: vec![0; input],
+            batch: Batch::default(),
             cipher: vec![0; cipher],
             started: Instant::now(),
             now: 0,

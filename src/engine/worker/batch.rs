@@ -1,0 +1,88 @@
+//! The whole messages of one read, delivered to a co-located instance in batches.
+
+use lapps_lua::Message;
+use lapps_lua::reactive::Verdict;
+use lapps_parser::decoder::{Limits, Violation};
+
+use super::instances::fail;
+use super::{Conn, Worker};
+use crate::engine::slab::Key;
+use crate::net::connection::Connection;
+
+/// Messages of one batch.
+const MESSAGES: usize = 64;
+
+/// What delivering did.
+pub(super) enum Delivered {
+    /// So many bytes were eaten; none if no whole message is at the front.
+    Eaten(usize),
+    /// What follows the messages that were delivered is wrong.
+    Wrong(Violation),
+}
+
+impl Worker {
+    /// Decodes and delivers whole messages from the front of `bytes`, as many as the connection's output allows: more than
+    /// `high_water` bytes may not wait. `frames` is how many it may eat, and one at least.
+    pub(super) fn deliver_whole(
+        &mut self,
+        key: Key,
+        service: u16,
+        limits: &Limits,
+        high_water: usize,
+        frames: &mut u32,
+        bytes: &mut [u8],
+    ) -> Delivered {
+        let Worker { conns, outbox, instances, batch, .. } = self;
+        let Some(Conn { protocol: Connection::Open(decoder), in_flight, .. }) = conns.get_mut(key) else {
+            return Delivered::Eaten(0);
+        };
+        let Some(instance) = &mut instances[usize::from(service)] else { return Delivered::Eaten(0) };
+        let (id, batch) = (outbox.id(key), batch.begin());
+        let most = MESSAGES.min(*frames as usize);
+        // An answer is taken to be as long as its message.
+        let mut room = high_water.saturating_sub(outbox.waiting(key) + *in_flight);
+        let whole = bytes.len();
+        let mut rest = &mut *bytes;
+        let mut wrong = None;
+        while batch.len() < most {
+            match decoder.take_whole(limits, &mut rest) {
+                Ok(Some((opcode, payload))) => {
+                    batch.extend(Message::new(id, opcode, payload));
+                    room = match room.checked_sub(payload.len()) {
+                        Some(room) => room,
+                        None => break,
+                    };
+                }
+                Ok(None) => break,
+                Err(violation) => {
+                    wrong = Some(violation);
+                    break;
+                }
+            }
+        }
+        let eaten = whole - rest.len();
+        let taken = batch.len();
+        let mut handled = 0;
+        while handled < taken {
+            let (count, verdict) =
+                instance.deliver_batch(&mut outbox.port(service.into()), &batch[handled..]);
+            handled += count;
+            match verdict {
+                Verdict::Keep => {}
+                Verdict::Waits { weight } => *in_flight += weight,
+                Verdict::Fail(failure) => fail(outbox, &failure),
+            }
+            // After our close frame nothing is delivered any more.
+            if !outbox.is_open(key) {
+                handled = taken;
+            } else if outbox.waiting(key) + *in_flight > high_water {
+                break;
+            }
+        }
+        *frames -= handled as u32;
+        if handled < taken {
+            return Delivered::Eaten(decoder.give_back(limits, &mut bytes[..eaten], handled));
+        }
+        wrong.map_or(Delivered::Eaten(eaten), Delivered::Wrong)
+    }
+}
