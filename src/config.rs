@@ -28,7 +28,7 @@ pub use memory::{MemoryBound, Part, RING_BYTES};
 pub use mistakes::{Mistake, Mistakes};
 pub use places::Places;
 pub use save::save;
-pub use service::{Concurrency, Placement, Protocol, Service, Source};
+pub use service::{Concurrency, Gc, Placement, Protocol, Service, Source};
 
 use acl::Acl;
 

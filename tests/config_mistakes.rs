@@ -179,7 +179,7 @@ fn a_wrong_type_is_told_with_the_right_one() {
         mistakes("{}", r#"{"services": {"a": "/a"}}"#)[0],
         "lapps.json:1: services.a = \"/a\": is a string; allowed is an object with the keys auto_start, instances, \
          standalone, internal, placement, protocol, request_target, max_inbound_message_size, max_fragments, \
-         outgoing_high_water, outgoing_limit, max_lua_memory, concurrency, preload, acl, origins, extra_headers, \
+         outgoing_high_water, outgoing_limit, max_lua_memory, gc, concurrency, preload, acl, origins, extra_headers, \
          proto_alias, depends, lapps_strict"
     );
 }
@@ -300,6 +300,10 @@ fn values_of_a_service_that_cannot_be() {
     told(
         r#""max_lua_memory": 1024"#,
         "lapps.json:2: services.a.max_lua_memory = 1024: out of range; allowed is a whole number from 1048576 to 1099511627776",
+    );
+    told(
+        r#""gc": {"pause": 50}"#,
+        "lapps.json:2: services.a.gc.pause = 50: out of range; allowed is a whole number from 100 to 1000",
     );
     told(
         r#""outgoing_high_water": 9000, "outgoing_limit": 8000"#,

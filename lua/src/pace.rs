@@ -2,43 +2,54 @@
 
 use std::ffi::c_int;
 
-/// How eagerly the collector works.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
-pub(crate) enum Pace {
-    /// The heap may grow to five times of what was alive in it.
-    Small,
-    /// It may double, as LuaJIT has it.
-    Normal,
-    /// No pause between collections, and shorter ones.
-    Crowded,
+use crate::setup::Setup;
+
+/// How eagerly the collector is to work where there is room, in LuaJIT's terms.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Pace {
+    /// Percentage of the living heap at which the next collection starts.
+    pub(crate) pause: c_int,
+    /// Percentage of what is allocated meanwhile that a collection handles.
+    pub(crate) speed: c_int,
 }
 
 impl Pace {
-    /// Up to here a heap is small, in KiB.
-    const SMALL: c_int = 4096;
+    /// Near the limit: no pause between collections, and shorter ones.
+    pub(crate) const CROWDED: Pace = Pace { pause: 100, speed: 400 };
 
-    /// The pace for a heap of `used` KiB that is crowded from `crowded` KiB on.
-    pub(crate) fn next(self, used: c_int, crowded: c_int) -> Pace {
-        if used >= crowded {
-            Pace::Crowded
-        } else if used >= Pace::SMALL {
-            Pace::Normal
-        } else if used < Pace::SMALL / 2 {
-            Pace::Small
-        } else {
-            // Not to and fro at the border.
-            if self == Pace::Small { Pace::Small } else { Pace::Normal }
+    /// What the service asks for, or else what LuaJIT does by itself: the heap may double. To let small heaps grow to more
+    /// than that saves marking, and costs more by what is not in the caches any more when it is swept.
+    pub(crate) fn of(setup: &Setup<'_>) -> Pace {
+        Pace { pause: setup.pause.unwrap_or(200).into(), speed: setup.stepmul.unwrap_or(200).into() }
+    }
+}
+
+/// When a thread that has nothing to do collects: the heap has grown so much since the last collection that the next one is
+/// near, and better now than while somebody waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Idle {
+    /// KiB that were alive after the last collection.
+    live: c_int,
+    collecting: bool,
+}
+
+impl Idle {
+    /// Whether there is something to collect in a heap of `used` KiB: three quarters of the way to where a collection starts by
+    /// itself.
+    pub(crate) fn wants(&mut self, used: c_int, pace: Pace) -> bool {
+        if used < self.live || self.live == 0 {
+            self.live = used;
         }
+        let growth = i64::from(self.live) * i64::from((pace.pause - 100).max(40)) / 100;
+        self.collecting |= i64::from(used - self.live) * 4 >= growth * 3 && growth > 0;
+        self.collecting
     }
 
-    /// Percentage of the living heap at which the next collection starts.
-    pub(crate) fn pause(self) -> c_int {
-        if self == Pace::Small { 500 } else { 200 }
-    }
-
-    /// Percentage of what is allocated meanwhile that a collection handles.
-    pub(crate) fn speed(self) -> c_int {
-        if self == Pace::Crowded { 400 } else { 200 }
+    /// A step was made. `finished`: a collection is over, and `used` KiB are left.
+    pub(crate) fn stepped(&mut self, finished: bool, used: c_int) {
+        if finished {
+            *self = Idle { live: used, collecting: false };
+        }
     }
 }
 
@@ -47,18 +58,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pace_follows_the_heap() {
-        let limit = 160 << 10;
-        let mut pace = Pace::Normal;
-        let mut seen = Vec::new();
-        for used in [300, 4000, 4096, 3000, 2047, 2048, 5000, limit - 1, limit, limit * 2, limit - 1, 100] {
-            pace = pace.next(used, limit);
-            seen.push(pace);
-        }
-        use Pace::{Crowded, Normal, Small};
-        let expected =
-            [Small, Small, Normal, Normal, Small, Small, Normal, Normal, Crowded, Crowded, Normal, Small];
-        assert_eq!(seen, expected);
-        assert_eq!(Pace::Small.next(1000, 500), Crowded, "a low limit comes first");
+    fn idle_time_is_used_when_a_collection_is_near_and_until_it_is_over() {
+        let pace = Pace { pause: 200, speed: 200 };
+        let mut idle = Idle::default();
+        assert!(!idle.wants(1000, pace), "the first look");
+        assert!(!idle.wants(1700, pace));
+        assert!(idle.wants(1750, pace));
+        idle.stepped(false, 1700);
+        assert!(idle.wants(1200, pace), "it goes on");
+        idle.stepped(true, 1100);
+        assert!(!idle.wants(1100, pace));
+        assert!(!idle.wants(900, pace), "collected by itself meanwhile");
+        assert!(idle.wants(1600, pace));
+    }
+
+    #[test]
+    fn without_a_pause_idle_time_is_not_used_for_every_byte() {
+        let pace = Pace { pause: 100, speed: 200 };
+        let mut idle = Idle::default();
+        assert!(!idle.wants(1000, pace));
+        assert!(!idle.wants(1200, pace));
+        assert!(idle.wants(1300, pace));
     }
 }

@@ -248,6 +248,16 @@ impl Reactive {
         self.instance.is_ready() || !self.unfinished.is_empty() || self.clients.is_ready()
     }
 
+    /// Whether the next collection is so near that a thread with nothing else to do had better begin it.
+    pub fn wants_collecting(&mut self) -> bool {
+        self.instance.wants_collecting()
+    }
+
+    /// Makes one step of a collection: some 50 microseconds.
+    pub fn collect_a_little(&mut self) {
+        self.instance.collect_a_little();
+    }
+
     /// When the next timer is due, on the port's clock.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {

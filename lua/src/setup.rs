@@ -16,6 +16,10 @@ pub struct Setup<'a> {
     pub source: Source<'a>,
     /// Bytes that its Lua state may use; 0 = no limit.
     pub memory_limit: usize,
+    /// Percentage of the living heap at which a collection starts; `None`: 200. Near the memory limit there is no pause.
+    pub pause: Option<u16>,
+    /// Percentage of what is allocated meanwhile that a collection handles; `None`: 200. Near the memory limit it is 400.
+    pub stepmul: Option<u16>,
     /// The original's rule: the first failure stops the instance for good.
     pub strict: bool,
     /// Messages of the raw protocol are taken and sent by code that LuaJIT compiles; else through its C API, with the same
@@ -46,6 +50,8 @@ impl<'a> Setup<'a> {
             service,
             source,
             memory_limit: 0,
+            pause: None,
+            stepmul: None,
             strict: false,
             compiled: true,
             concurrency: None,

@@ -9,6 +9,7 @@ use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
 
 use crate::error::LoadError;
+use crate::pace::Pace;
 use crate::raw::{self, Door, Instance};
 use crate::setup::{Protocol, Setup, Source};
 use crate::{fiber, modules};
@@ -52,7 +53,7 @@ impl Loading {
     pub(crate) fn finish(self, setup: &Setup<'_>, service: &Table) -> Result<Instance, LoadError> {
         let Loading { lua, door, core } = self;
         fiber::serve(&lua, &core, service)
-            .and_then(|()| Instance::new(lua, door, &core, setup.memory_limit))
+            .and_then(|()| Instance::new(lua, door, &core, setup.memory_limit, Pace::of(setup)))
             .map_err(|cause| failed(setup, &cause))
     }
 }

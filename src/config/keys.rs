@@ -221,6 +221,13 @@ pub(super) const OUTGOING_LIMIT: Key = key(
 );
 pub(super) const MAX_LUA_MEMORY: Key =
     key("max_lua_memory", Integer { min: MIB, max: 1024 * GIB }, Written("268435456"));
+pub(super) const GC: Key = key("gc", Section(GC_KEYS), Absent("as the size of the heap suggests"));
+pub(super) const GC_PAUSE: Key =
+    key("pause", Integer { min: 100, max: 1000 }, Computed("200, less near max_lua_memory"));
+pub(super) const GC_STEPMUL: Key =
+    key("stepmul", Integer { min: 100, max: 1000 }, Computed("200, more near max_lua_memory"));
+/// The keys of `gc`.
+pub(super) const GC_KEYS: &[Key] = &[GC_PAUSE, GC_STEPMUL];
 pub(super) const CONCURRENCY: Key = key(
     "concurrency",
     OneOf(&["serial", "connection", "free"]),
@@ -261,6 +268,7 @@ pub(super) const SERVICE_KEYS: &[Key] = &[
     OUTGOING_HIGH_WATER,
     OUTGOING_LIMIT,
     MAX_LUA_MEMORY,
+    GC,
     CONCURRENCY,
     PRELOAD,
     ACL,

@@ -25,6 +25,8 @@ pub struct Service {
     pub outgoing_limit: usize,
     /// Bytes of Lua memory of one instance, at least 1 MiB.
     pub max_lua_memory: usize,
+    /// How Lua's collector paces itself.
+    pub gc: Gc,
     /// Which events of an instance may interleave; `None`: as the service's handlers suggest.
     pub concurrency: Option<Concurrency>,
     /// Names of modules that become globals.
@@ -83,4 +85,13 @@ pub enum Source {
     Apps,
     /// This text.
     Embedded(&'static str),
+}
+
+/// The pace of Lua's collector, as the service asks for it; `None`: as the size of the heap suggests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Gc {
+    /// Percentage of the living heap at which a collection starts, from 100 to 1000.
+    pub pause: Option<u16>,
+    /// Percentage of what is allocated meanwhile that a collection handles, from 100 to 1000.
+    pub stepmul: Option<u16>,
 }

@@ -6,7 +6,7 @@ use super::document::nearest;
 use super::keys;
 use super::section::{Section, allowed};
 use super::server_file::acl;
-use super::{Concurrency, Placement, Protocol, Service, Source};
+use super::{Concurrency, Gc, Placement, Protocol, Service, Source};
 
 /// The least bound of fragments by default, and the bytes of a fragment that are expected above it.
 const MIN_FRAGMENTS: usize = 16_384;
@@ -54,6 +54,7 @@ pub(super) fn read(name: &str, section: &Section<'_>, source: Source) -> Service
         outgoing_high_water,
         outgoing_limit,
         max_lua_memory: section.integer(&keys::MAX_LUA_MEMORY) as usize,
+        gc: gc(&section.section(&keys::GC)),
         concurrency: concurrency(section, placement),
         preload: preload(section),
         acl: acl(&section.section(&keys::ACL)),
@@ -174,6 +175,11 @@ fn outgoing(section: &Section<'_>, max_message: usize) -> (usize, usize) {
             (high_water, OUTGOING_LIMIT.max(2 * max_message).max(high_water))
         }
     }
+}
+
+fn gc(section: &Section<'_>) -> Gc {
+    let percent = |key| section.integer_if_there(key).map(|percent| percent as u16);
+    Gc { pause: percent(&keys::GC_PAUSE), stepmul: percent(&keys::GC_STEPMUL) }
 }
 
 fn concurrency(section: &Section<'_>, placement: Placement) -> Option<Concurrency> {

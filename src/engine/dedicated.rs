@@ -252,6 +252,9 @@ impl Dedicated {
 
     /// Parks until there is a letter, or the instance wants its next turn, or the time to end or another moment has come.
     fn sleep(&mut self, moment: Option<Instant>) {
+        if self.mailbox.is_empty() && self.instance.collect_in_idle_time() {
+            return;
+        }
         let turn = self.instance.next_turn().map(|due| self.outlet.life().moment(due));
         let next = [turn, self.exit, moment].into_iter().flatten().min();
         let Dedicated { instance, outlet, clients, mailbox, .. } = self;

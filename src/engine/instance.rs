@@ -106,6 +106,20 @@ impl Instance {
         wants
     }
 
+    /// Begins, or goes on with, a collection that is near. False: none is.
+    pub(crate) fn collect_in_idle_time(&mut self) -> bool {
+        let wants = self.lua.wants_collecting();
+        if wants {
+            self.lua.collect_a_little();
+        }
+        wants
+    }
+
+    /// Whether [`Instance::collect_in_idle_time`] has something to do.
+    pub(crate) fn wants_collecting(&mut self) -> bool {
+        self.lua.wants_collecting()
+    }
+
     /// True when it wants a turn at once. Other threads make it so, too.
     pub(crate) fn is_ready(&self) -> bool {
         self.lua.is_ready()

@@ -56,6 +56,8 @@ fn setup<'s>(service: &'s Service, number: usize, settings: &'s Settings, bell: 
         service: &service.name,
         source,
         memory_limit: service.max_lua_memory,
+        pause: service.gc.pause,
+        stepmul: service.gc.stepmul,
         strict: service.lapps_strict,
         concurrency: service.concurrency.map(|concurrency| match concurrency {
             config::Concurrency::Serial => Concurrency::Serial,

@@ -137,6 +137,11 @@ function core.collect()
     collectgarbage()
 end
 
+-- One step of a collection; true: it is over.
+function core.step(size)
+    return collectgarbage("step", size)
+end
+
 -- Handles the messages of a batch, up to the one with this number. LuaJIT makes one trace of this, the handler and `ws:send`.
 -- It ends early behind a message after which the host wants to look.
 local function new_run(service)

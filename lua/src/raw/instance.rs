@@ -13,7 +13,7 @@ use super::door::{Args, Door, Doorway, Handler, Note};
 use super::{Returned, returned, text};
 use crate::error::FailureKind;
 use crate::inbound;
-use crate::pace::Pace;
+use crate::pace::{Idle, Pace};
 use crate::port::{ClientEvent, ConnId, Port};
 
 /// Events after which the collector's pace is looked at, and bytes of a message that count as another one.
@@ -28,6 +28,9 @@ unsafe extern "C-unwind" {
     /// Part of LuaJIT's API, but not of the binding's.
     fn luaJIT_setmode(state: *mut lua_State, index: c_int, mode: c_int) -> c_int;
 }
+
+/// KiB that one step of a collection in idle time counts for: some 50 microseconds.
+const STEP: ffi::lua_Integer = 16;
 
 /// Fibers that run in one turn.
 const FIBERS_PER_TURN: c_int = 1024;
@@ -54,6 +57,8 @@ pub(crate) struct Instance {
     /// `onMessage` is called by compiled code.
     compiled: bool,
     pace: Pace,
+    is_crowded: bool,
+    resting: Idle,
     /// Events since the collector's pace was looked at.
     unpaced: usize,
     /// KiB of the heap when all of it was last collected for being crowded, or the least since.
@@ -86,11 +91,12 @@ enum Entry {
     Rung,
     ClientConnected,
     Collect,
+    Step,
 }
 
 impl Entry {
     /// With their names, in the order of their numbers.
-    const ALL: [(Entry, &'static str); 15] = [
+    const ALL: [(Entry, &'static str); 16] = [
         (Entry::Idle, "idle"),
         (Entry::Adopt, "adopt"),
         (Entry::Release, "release"),
@@ -106,13 +112,20 @@ impl Entry {
         (Entry::Rung, "rung"),
         (Entry::ClientConnected, "client_connected"),
         (Entry::Collect, "collect"),
+        (Entry::Step, "step"),
     ];
 }
 
 impl Instance {
     /// Takes over a state in which the scheduler, whose functions are in `core`, is loaded. `memory_limit` in bytes,
     /// 0 = none.
-    pub(crate) fn new(lua: Lua, door: Door, core: &Table, memory_limit: usize) -> mlua::Result<Instance> {
+    pub(crate) fn new(
+        lua: Lua,
+        door: Door,
+        core: &Table,
+        memory_limit: usize,
+        pace: Pace,
+    ) -> mlua::Result<Instance> {
         let mut refs = [0; Entry::ALL.len()];
         let mut state = ptr::null_mut();
         for ((_, name), place) in Entry::ALL.iter().zip(&mut refs) {
@@ -153,10 +166,13 @@ impl Instance {
             memory_limit,
             crowded,
             compiled: core.get::<Table>("host")?.contains_key("compiled")?,
-            pace: Pace::Normal,
+            pace,
+            is_crowded: false,
+            resting: Idle::default(),
             unpaced: 0,
             collected: 0,
         };
+        instance.set_pace(pace);
         instance.renew_idle();
         Ok(instance)
     }
@@ -609,40 +625,69 @@ impl Instance {
 
     /// Paces the collector, which by itself starts when the heap has doubled.
     ///
-    /// A small heap may grow to more than that, because marking it again and again would cost more than the messages.
-    /// A crowded one is collected without a pause: LuaJIT does not collect when it meets the limit, it raises "not
+    /// A crowded heap is collected without a pause: LuaJIT does not collect when it meets the limit, it raises "not
     /// enough memory". Nor does it compile meanwhile: its recorder, when it finds no memory for the list of its traces,
     /// punishes bytecode that has nothing to do with that, and may write where no bytecode is any more.
     fn pace_collector(&mut self) {
-        // SAFETY: neither counting nor setting the collector's threshold and pace can raise, nor can setting the engine
-        // outside of a finalizer. No Lua code is running.
+        self.unpaced = 0;
+        self.doorway().account.take_back(0);
+        let mut used = self.used();
+        // From three quarters of the limit on whoever comes next is not to pay for what was before; not again and again
+        // where all that is alive.
+        let grown = used.saturating_sub(self.collected);
+        if used.saturating_sub(self.crowded) >= self.crowded / 5 && grown >= self.crowded / 10 {
+            self.collect();
+            used = self.used();
+            self.collected = used;
+        }
+        self.collected = self.collected.min(used);
+        let crowded = used >= self.crowded;
+        // SAFETY: neither setting the collector's pace and threshold can raise, nor can setting the engine outside of a
+        // finalizer. No Lua code is running.
         unsafe {
-            self.unpaced = 0;
-            self.doorway().account.take_back(0);
-            let mut used = ffi::lua_gc(self.state, ffi::LUA_GCCOUNT, 0);
-            // From three quarters of the limit on whoever comes next is not to pay for what was before; not again and again
-            // where all that is alive.
-            let grown = used.saturating_sub(self.collected);
-            if used.saturating_sub(self.crowded) >= self.crowded / 5 && grown >= self.crowded / 10 {
-                self.collect();
-                used = ffi::lua_gc(self.state, ffi::LUA_GCCOUNT, 0);
-                self.collected = used;
+            if crowded != self.is_crowded {
+                self.is_crowded = crowded;
+                self.set_pace(if crowded { Pace::CROWDED } else { self.pace });
+                luaJIT_setmode(self.state, 0, if crowded { JIT_OFF } else { JIT_ON });
             }
-            self.collected = self.collected.min(used);
-            let pace = self.pace.next(used, self.crowded);
-            if pace != self.pace {
-                ffi::lua_gc(self.state, ffi::LUA_GCSETPAUSE, pace.pause());
-                ffi::lua_gc(self.state, ffi::LUA_GCSETSTEPMUL, pace.speed());
-                if pace == Pace::Crowded || self.pace == Pace::Crowded {
-                    let engine = if pace == Pace::Crowded { JIT_OFF } else { JIT_ON };
-                    luaJIT_setmode(self.state, 0, engine);
-                }
-            }
-            if pace > self.pace || pace == Pace::Crowded {
+            if crowded {
                 ffi::lua_gc(self.state, ffi::LUA_GCRESTART, 0);
             }
-            self.pace = pace;
         }
+    }
+
+    fn set_pace(&self, pace: Pace) {
+        // SAFETY: setting these cannot raise.
+        unsafe {
+            ffi::lua_gc(self.state, ffi::LUA_GCSETPAUSE, pace.pause);
+            ffi::lua_gc(self.state, ffi::LUA_GCSETSTEPMUL, pace.speed);
+        }
+    }
+
+    /// KiB of the heap.
+    fn used(&self) -> c_int {
+        // SAFETY: counting cannot raise.
+        unsafe { ffi::lua_gc(self.state, ffi::LUA_GCCOUNT, 0) }
+    }
+
+    /// Whether [`Instance::collect_a_little`] has something to do.
+    pub(crate) fn wants_collecting(&mut self) -> bool {
+        let used = self.used();
+        self.resting.wants(used, self.pace)
+    }
+
+    /// Makes one step of a collection.
+    pub(crate) fn collect_a_little(&mut self) {
+        // SAFETY: the entry takes a number and returns a boolean; finalizers that it runs find no port in the door.
+        let finished = unsafe {
+            self.push(Entry::Step);
+            ffi::lua_pushinteger(self.state, STEP);
+            let status = ffi::lua_pcall(self.state, 1, 1, 0);
+            let finished = status != ffi::LUA_OK || ffi::lua_toboolean(self.state, -1) != 0;
+            self.settle_stack();
+            finished
+        };
+        self.resting.stepped(finished, self.used());
     }
 }
 

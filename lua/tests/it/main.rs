@@ -2,6 +2,7 @@
 
 mod batches;
 mod clients;
+mod collector;
 mod faults;
 mod fiber_ends;
 mod fiber_events;

@@ -149,7 +149,7 @@ pub(crate) struct Stage<I> {
 }
 
 impl<I: Contract> Stage<I> {
-    fn of(instance: I) -> Stage<I> {
+    pub(crate) fn of(instance: I) -> Stage<I> {
         Stage { instance, world: World::default(), outcomes: Vec::new(), busy: 0 }
     }
 

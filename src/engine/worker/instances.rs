@@ -18,6 +18,18 @@ use crate::engine::report::{Report, Who};
 use crate::engine::slab::Key;
 
 impl Worker {
+    /// Whether an instance had better collect garbage before it gets in somebody's way.
+    pub(super) fn has_garbage(&mut self) -> bool {
+        self.instances.iter_mut().flatten().any(Instance::wants_collecting)
+    }
+
+    /// A step for each such instance.
+    pub(super) fn collect_in_idle_time(&mut self) {
+        for instance in self.instances.iter_mut().flatten() {
+            instance.collect_in_idle_time();
+        }
+    }
+
     /// Loads and starts the co-located instance of `service`.
     pub(super) fn start(&mut self, service: usize) {
         let entry = self.registry.entry(service);

@@ -261,6 +261,16 @@ impl Worker {
 
     /// Sleeps until there is something to do, or for so long.
     fn wait(&mut self, events: &mut Events, mut timeout: Option<Duration>) -> io::Result<()> {
+        if timeout != Some(Duration::ZERO) && self.has_garbage() {
+            let looked = self.poll.poll(events, Some(Duration::ZERO));
+            if looked.is_ok() && events.is_empty() {
+                self.collect_in_idle_time();
+                // There may be more of it, and mail.
+                timeout = Some(Duration::ZERO);
+            } else {
+                return looked;
+            }
+        }
         if timeout != Some(Duration::ZERO) {
             self.mailbox.wake().prepare();
             if !self.mailbox.is_empty() || self.has_ready_instances() || self.clients.has_news() {
