@@ -24,7 +24,7 @@ fn garbage_is_collected_in_idle_time_and_then_there_is_nothing_to_do() {
     let mut stage = Stage::reactive(
         "local all = 0
          demo.onMessage = function(h, op, msg)
-            if msg == 'litter' then for n = 1, 200 do local _ = ('x'):rep(100) .. all + n end end
+            if msg == 'litter' then for n = 1, 200 do last = ('x'):rep(100) .. all + n end end
             all = all + 200
             return ws:send(h, op, tostring(math.floor(collectgarbage('count'))))
          end",
