@@ -186,10 +186,10 @@ struct BookArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(1..))]
     passes: u32,
     /// Length of each measurement.
-    #[arg(long, value_name = "S", default_value = "0.5", value_parser = seconds)]
+    #[arg(long, value_name = "S", default_value = "0.4", value_parser = seconds)]
     seconds: Duration,
     /// Load before each measurement, which does not count.
-    #[arg(long, value_name = "S", default_value = "0.15", value_parser = seconds)]
+    #[arg(long, value_name = "S", default_value = "0.1", value_parser = seconds)]
     warmup: Duration,
     /// Measure only these servers.
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]

@@ -30,7 +30,7 @@ const MANY: u32 = 10_000;
 /// Idle connections with TLS, each of which costs both ends a handshake.
 const TLS_MANY: u32 = 2000;
 /// Upgrades that are counted.
-const UPGRADES_EACH: u32 = 2000;
+const UPGRADES_EACH: u32 = 1000;
 /// Starts that are counted in each pass.
 const STARTS: u32 = 3;
 
