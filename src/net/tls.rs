@@ -1,5 +1,9 @@
 //! The server's TLS configuration: certificate, key, versions.
 
+pub(crate) mod records;
+pub(crate) mod session;
+mod traffic;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,6 +62,8 @@ pub(crate) fn load(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     // One ticket key for all workers, changed by itself; early data stays off.
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(|error| fail(&tls.key, error.to_string()))?;
     config.send_tls13_tickets = 1;
+    // The handshake is the library's; what comes after it goes straight from buffer to buffer: see `session`.
+    config.enable_secret_extraction = true;
     Ok(Arc::new(config))
 }
 

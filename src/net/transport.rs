@@ -1,41 +1,44 @@
-//! Ciphertext and plaintext: the only file that knows rustls on the message path.
+//! A socket with or without TLS: plaintext in and out, by few system calls.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mio::net::TcpStream;
+use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, ConnectionCommon, ServerConfig, ServerConnection, SideData};
+use rustls::server::UnbufferedServerConnection;
+use rustls::{ClientConfig, ServerConfig};
 use socket2::SockRef;
 
+use super::tls::records::LARGEST_RECORD;
+use super::tls::session::{Session, Side};
 use super::write_queue::{Buffers, WriteQueue};
 
-/// Bytes of ciphertext read by one call.
-pub(crate) const CIPHER_READ: usize = 64 * 1024;
+/// Bytes of ciphertext that are read, or written, by one call: four records of the largest size, and a small one.
+pub(crate) const CIPHER: usize = 4 * LARGEST_RECORD + 1024;
 
-/// What the plaintext buffer must hold beyond [`CIPHER_READ`]: a record that was cut and is now complete.
-pub(crate) const CIPHER_CARRY: usize = 32 * 1024;
-
-/// Ciphertext that may wait inside the session before more is encrypted.
-const CIPHER_AHEAD: usize = 64 * 1024;
+/// What still waits and is not more than this goes along with what is encrypted next.
+const LITTLE: usize = 4096;
 
 /// A socket, with or without TLS.
-pub(crate) enum Transport<S = ServerConnection> {
+pub(crate) enum Transport<S: Side = UnbufferedServerConnection> {
     Plain(TcpStream),
     Tls(Box<Tls<S>>),
 }
 
 /// The socket of an outgoing connection.
-pub(crate) type Outgoing = Transport<ClientConnection>;
+pub(crate) type Outgoing = Transport<UnbufferedClientConnection>;
 
-pub(crate) struct Tls<S> {
+pub(crate) struct Tls<S: Side> {
     stream: TcpStream,
-    session: S,
-    /// Plaintext that went into the session since it last had nothing to write: more than its ciphertext that waits.
-    ahead: usize,
+    session: Session<S>,
+    /// The beginning of a record, or of a message of the handshake, whose rest has not come.
+    cut: Vec<u8>,
+    /// Ciphertext that the socket has not taken, but for the first `sent` bytes.
+    unsent: Vec<u8>,
+    sent: usize,
 }
 
 /// What a read brought.
@@ -57,10 +60,10 @@ impl Transport {
         stream: TcpStream,
         tls: Option<&Arc<ServerConfig>>,
     ) -> Result<Transport, rustls::Error> {
-        Ok(match tls {
-            None => Transport::Plain(stream),
-            Some(config) => Tls::over(stream, ServerConnection::new(Arc::clone(config))?),
-        })
+        match tls {
+            None => Ok(Transport::Plain(stream)),
+            Some(config) => Tls::over(stream, UnbufferedServerConnection::new(Arc::clone(config))?),
+        }
     }
 }
 
@@ -70,18 +73,14 @@ impl Outgoing {
         stream: TcpStream,
         tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     ) -> Result<Outgoing, rustls::Error> {
-        Ok(match tls {
-            None => Transport::Plain(stream),
-            Some((config, name)) => Tls::over(stream, ClientConnection::new(config, name)?),
-        })
+        match tls {
+            None => Ok(Transport::Plain(stream)),
+            Some((config, name)) => Tls::over(stream, UnbufferedClientConnection::new(config, name)?),
+        }
     }
 }
 
-impl<S, D> Transport<S>
-where
-    S: Deref<Target = ConnectionCommon<D>> + DerefMut,
-    D: SideData,
-{
+impl<S: Side> Transport<S> {
     /// The socket, for the poller.
     pub(crate) fn stream(&mut self) -> &mut TcpStream {
         match self {
@@ -95,8 +94,8 @@ where
         matches!(self, Transport::Tls(tls) if tls.session.is_handshaking())
     }
 
-    /// Reads once from the socket into `out`, by way of `cipher` with TLS. `out` is at least as long as `cipher` plus
-    /// [`CIPHER_CARRY`].
+    /// Reads once from the socket into `out`, by way of `cipher` with TLS, which then has [`CIPHER`] bytes. `out` is not
+    /// shorter than `cipher`.
     pub(crate) fn read(&mut self, cipher: &mut [u8], out: &mut [u8]) -> io::Result<Taken> {
         match self {
             Transport::Plain(stream) => read_once(stream, out),
@@ -104,25 +103,31 @@ where
         }
     }
 
-    /// Writes as much of `queue` as the socket takes. `Ok(true)`: nothing is left, here or in the session.
-    pub(crate) fn write(&mut self, queue: &mut WriteQueue, buffers: &mut Buffers) -> io::Result<bool> {
+    /// Writes as much of `queue` as the socket takes, by way of `cipher` with TLS, which then has [`CIPHER`] bytes.
+    /// `Ok(true)`: nothing is left, here or in the session; before the TLS handshake is done the queue waits for that.
+    pub(crate) fn write(
+        &mut self,
+        queue: &mut WriteQueue,
+        buffers: &mut Buffers,
+        cipher: &mut [u8],
+    ) -> io::Result<bool> {
         match self {
             Transport::Plain(stream) => queue.write_to(stream, buffers),
-            Transport::Tls(tls) => tls.write(queue, buffers),
+            Transport::Tls(tls) => tls.write(queue, buffers, cipher),
         }
     }
 
     /// True when the transport itself has bytes to write, such as a handshake's.
     pub(crate) fn wants_write(&self) -> bool {
-        matches!(self, Transport::Tls(tls) if tls.session.wants_write())
+        matches!(self, Transport::Tls(tls) if !tls.unsent.is_empty())
     }
 
     /// Says that nothing more will be written: close_notify with TLS, then FIN.
     pub(crate) fn shutdown_write(&mut self) {
         if let Transport::Tls(tls) = self {
-            tls.session.send_close_notify();
+            tls.session.goodbye(&mut tls.unsent);
             // A peer that does not take even this gets the FIN alone.
-            let _ = tls.session.write_tls(&mut tls.stream);
+            let _ = tls.write_unsent();
         }
         let _ = self.stream().shutdown(Shutdown::Write);
     }
@@ -133,69 +138,98 @@ where
     }
 }
 
-impl<S, D> Tls<S>
-where
-    S: Deref<Target = ConnectionCommon<D>> + DerefMut,
-    D: SideData,
-{
-    fn over(stream: TcpStream, mut session: S) -> Transport<S> {
-        // We bound what goes in ourselves, and a write must never be cut short.
-        session.set_buffer_limit(None);
-        Transport::Tls(Box::new(Tls { stream, session, ahead: 0 }))
+impl<S: Side> Tls<S> {
+    fn over(stream: TcpStream, side: S) -> Result<Transport<S>, rustls::Error> {
+        let mut unsent = Vec::new();
+        let session = Session::new(side, &mut unsent)?;
+        Ok(Transport::Tls(Box::new(Tls { stream, session, cut: Vec::new(), unsent, sent: 0 })))
     }
 
     fn read(&mut self, cipher: &mut [u8], out: &mut [u8]) -> io::Result<Taken> {
-        let mut taken = read_once(&mut self.stream, cipher)?;
-        let mut rest = &cipher[..taken.len];
-        taken.len = 0;
-        if taken.end {
-            // Tells the session that the stream has ended; without close_notify that is no error for us: browsers do it.
-            let _ = self.session.read_tls(&mut io::empty());
+        let (before, room) = cipher.split_at_mut(self.cut.len());
+        before.copy_from_slice(&self.cut);
+        if room.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a message of the handshake is too long"));
         }
-        while !rest.is_empty() {
-            self.session.read_tls(&mut rest)?;
-            let state = match self.session.process_new_packets() {
-                Ok(state) => state,
-                Err(error) => {
-                    // The alert that says why, as far as the socket takes it.
-                    let _ = self.session.write_tls(&mut self.stream);
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, error));
-                }
-            };
-            if state.plaintext_bytes_to_read() > 0 {
-                taken.len += self.session.reader().read(&mut out[taken.len..])?;
-            }
-            if state.peer_has_closed() {
-                taken.end = true;
-                break;
-            }
+        let mut taken = read_once(&mut self.stream, room)?;
+        if taken.raw == 0 {
+            return Ok(taken);
         }
+        let cipher = &mut cipher[..self.cut.len() + taken.raw];
+        let opened = self.session.open(cipher, out, &mut self.unsent).map_err(|error| {
+            // The alert that says why, as far as the socket takes it.
+            let _ = self.write_unsent();
+            io::Error::new(io::ErrorKind::InvalidData, error)
+        })?;
+        // An idle connection owns no memory: peers send whole records.
+        let rest = &cipher[opened.eaten..];
+        self.cut.clear();
+        if rest.is_empty() {
+            self.cut = Vec::new();
+        } else {
+            self.cut.reserve_exact(rest.len());
+            self.cut.extend_from_slice(rest);
+        }
+        taken.len = opened.len;
+        taken.end |= opened.end;
         Ok(taken)
     }
 
-    fn write(&mut self, queue: &mut WriteQueue, buffers: &mut Buffers) -> io::Result<bool> {
+    fn write(
+        &mut self,
+        queue: &mut WriteQueue,
+        buffers: &mut Buffers,
+        cipher: &mut [u8],
+    ) -> io::Result<bool> {
         loop {
-            while !queue.is_empty() && self.ahead < CIPHER_AHEAD {
-                let taken =
-                    self.session.writer().write(&queue.front()[..queue.front().len().min(CIPHER_AHEAD)])?;
-                queue.consume(taken, buffers);
-                self.ahead += taken;
-            }
-            while self.session.wants_write() {
-                match self.session.write_tls(&mut self.stream) {
-                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
+            let mut filled = self.unsent.len() - self.sent;
+            if queue.is_empty() || filled > LITTLE || self.session.is_handshaking() {
+                if !self.write_unsent()? {
+                    return Ok(false);
                 }
+                if queue.is_empty() || self.session.is_handshaking() {
+                    return Ok(true);
+                }
+                filled = 0;
             }
-            self.ahead = 0;
-            if queue.is_empty() {
-                return Ok(true);
+            cipher[..filled].copy_from_slice(&self.unsent[self.unsent.len() - filled..]);
+            (self.unsent, self.sent) = (Vec::new(), 0);
+            filled += self
+                .session
+                .seal(queue, buffers, &mut cipher[filled..])
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            let written = write_some(&mut self.stream, &cipher[..filled])?;
+            if written < filled {
+                self.unsent = cipher[written..filled].to_vec();
+                return Ok(false);
             }
         }
     }
+
+    /// Writes what the socket has not taken before. True: nothing is left of it.
+    fn write_unsent(&mut self) -> io::Result<bool> {
+        self.sent += write_some(&mut self.stream, &self.unsent[self.sent..])?;
+        if self.sent < self.unsent.len() {
+            return Ok(false);
+        }
+        (self.unsent, self.sent) = (Vec::new(), 0);
+        Ok(true)
+    }
+}
+
+/// Writes until the socket takes no more. Answers how much it took.
+fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match stream.write(&bytes[written..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(taken) => written += taken,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(written)
 }
 
 /// One read call; a short read means that the socket is drained.
@@ -210,5 +244,164 @@ fn read_once(stream: &mut TcpStream, out: &mut [u8]) -> io::Result<Taken> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => Err(error),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net;
+
+    use mio::{Events, Interest, Poll, Token};
+
+    use super::*;
+    use crate::net::tls::session::testing::{client_config, localhost, server_config};
+
+    /// A server and a client, each with what its thread has for all of its connections.
+    struct Half<S: Side> {
+        transport: Transport<S>,
+        queue: WriteQueue,
+        buffers: Buffers,
+        cipher: Vec<u8>,
+        plain: Vec<u8>,
+        got: Vec<u8>,
+        end: bool,
+    }
+
+    impl<S: Side> Half<S> {
+        fn new(transport: Transport<S>) -> Half<S> {
+            Half {
+                transport,
+                queue: WriteQueue::default(),
+                buffers: Buffers::default(),
+                cipher: vec![0; CIPHER],
+                plain: vec![0; CIPHER],
+                got: Vec::new(),
+                end: false,
+            }
+        }
+
+        fn put(&mut self, bytes: &[u8]) {
+            self.queue.append(&mut self.buffers, bytes.len(), |out| out.extend_from_slice(bytes));
+        }
+
+        fn read(&mut self) {
+            while !self.end {
+                let taken = self.transport.read(&mut self.cipher, &mut self.plain).unwrap();
+                self.got.extend_from_slice(&self.plain[..taken.len]);
+                self.end = taken.end;
+                if taken.raw == 0 {
+                    return;
+                }
+            }
+        }
+
+        fn write(&mut self) -> bool {
+            self.transport.write(&mut self.queue, &mut self.buffers, &mut self.cipher).unwrap()
+        }
+
+        fn memory(&self) -> usize {
+            let Transport::Tls(tls) = &self.transport else { panic!("TLS was wanted") };
+            tls.cut.capacity() + tls.unsent.capacity()
+        }
+    }
+
+    struct Pair {
+        poll: Poll,
+        server: Half<UnbufferedServerConnection>,
+        client: Half<UnbufferedClientConnection>,
+    }
+
+    impl Pair {
+        fn new() -> Pair {
+            let poll = Poll::new().unwrap();
+            let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let ends =
+                [net::TcpStream::connect(listener.local_addr().unwrap()), listener.accept().map(|end| end.0)];
+            let [client, server] = ends.map(|end| {
+                let end = end.unwrap();
+                end.set_nonblocking(true).unwrap();
+                let mut end = TcpStream::from_std(end);
+                poll.registry()
+                    .register(&mut end, Token(0), Interest::READABLE | Interest::WRITABLE)
+                    .unwrap();
+                end
+            });
+            let server = Transport::new(server, Some(&server_config())).unwrap();
+            let client = Outgoing::outgoing(client, Some((client_config(), localhost()))).unwrap();
+            Pair { poll, server: Half::new(server), client: Half::new(client) }
+        }
+
+        /// Both read and write until it is `enough`.
+        fn until(&mut self, enough: impl Fn(&Pair) -> bool) {
+            let mut events = Events::with_capacity(8);
+            loop {
+                self.client.write();
+                self.server.read();
+                self.server.write();
+                self.client.read();
+                if enough(self) {
+                    return;
+                }
+                self.poll.poll(&mut events, Some(Duration::from_millis(50))).unwrap();
+            }
+        }
+    }
+
+    fn bytes(len: usize) -> Vec<u8> {
+        (0..len).map(|n| (n * 31 % 251) as u8).collect()
+    }
+
+    #[test]
+    fn an_idle_connection_owns_no_buffer() {
+        let mut pair = Pair::new();
+        // What waits for the handshake is sent after it.
+        pair.client.put(&bytes(100_000));
+        pair.server.put(&bytes(50_000));
+        pair.until(|pair| pair.server.got.len() == 100_000 && pair.client.got.len() == 50_000);
+        assert!(pair.server.got == bytes(100_000) && pair.client.got == bytes(50_000));
+        assert_eq!((pair.server.memory(), pair.client.memory()), (0, 0));
+        assert!(!pair.server.transport.wants_write() && !pair.server.transport.is_handshaking());
+    }
+
+    #[test]
+    fn what_a_slow_reader_has_not_taken_goes_on_later() {
+        let mut pair = Pair::new();
+        pair.until(|pair| !pair.server.transport.is_handshaking() && !pair.client.transport.is_handshaking());
+        let mut said = Vec::new();
+        while pair.server.write() {
+            said.extend(bytes(100_000));
+            pair.server.put(&bytes(100_000));
+        }
+        assert!(pair.server.memory() <= CIPHER && pair.server.transport.wants_write());
+        pair.until(|pair| pair.client.got.len() == said.len());
+        assert!(pair.client.got == said);
+        assert_eq!(pair.server.memory(), 0);
+    }
+
+    #[test]
+    fn the_ticket_waits_for_the_first_data_and_fin_comes_after_goodbye() {
+        let mut pair = Pair::new();
+        pair.client.put(b"request");
+        let mut turns = 0;
+        while pair.server.got.is_empty() {
+            pair.client.write();
+            pair.server.read();
+            // As a worker does, which writes at the end of its read: the ticket goes with the answer.
+            if pair.server.transport.is_handshaking() {
+                pair.server.write();
+            }
+            pair.client.read();
+            turns += 1;
+            assert!(turns < 1_000_000);
+        }
+        assert!(pair.server.transport.wants_write());
+        pair.server.put(b"answer");
+        assert!(pair.server.write() && !pair.server.transport.wants_write());
+        pair.server.transport.shutdown_write();
+        pair.until(|pair| pair.client.end);
+        assert_eq!(pair.client.got, b"answer");
+        // The other half is open.
+        pair.client.put(b"goodbye");
+        pair.until(|pair| pair.server.got.ends_with(b"goodbye"));
     }
 }

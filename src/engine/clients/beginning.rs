@@ -14,7 +14,7 @@ use super::{Attempt, Conn, Host, Pact, Pause, Phase, Set, token_of};
 use crate::engine::slab::Key;
 use crate::net::client::opening::Opening;
 use crate::net::client::{Client, tls};
-use crate::net::transport::{CIPHER_READ, Outgoing};
+use crate::net::transport::{CIPHER, Outgoing};
 
 impl Set {
     /// Begins what services want.
@@ -201,7 +201,7 @@ impl Set {
         conn.since = now;
         conn.heard = now;
         if has_tls && self.cipher.is_empty() {
-            self.cipher = vec![0; CIPHER_READ];
+            self.cipher = vec![0; CIPHER];
         }
         host.calls().append(key, &request);
         self.schedule(key);

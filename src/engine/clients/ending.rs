@@ -48,7 +48,7 @@ impl Set {
         if row.blocked || (row.queue.is_empty() && !transport.wants_write()) {
             return self.let_go_on(key, calls);
         }
-        match transport.write(&mut row.queue, buffers) {
+        match transport.write(&mut row.queue, buffers, &mut self.cipher) {
             Ok(true) if conn.eof && conn.phase == Phase::Ended => return self.remove(key, calls),
             Ok(all) => row.blocked = !all,
             Err(error) => return self.broken(key, &error, host),

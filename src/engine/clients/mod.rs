@@ -26,7 +26,7 @@ use super::slab::Key;
 use super::wake::Wake;
 use super::wheel::Wheel;
 use crate::net::client::Client;
-use crate::net::transport::{CIPHER_CARRY, CIPHER_READ, Outgoing};
+use crate::net::transport::{CIPHER, Outgoing};
 
 pub(crate) use calls::Calls;
 pub(crate) use names::Names;
@@ -357,7 +357,7 @@ impl Clients {
             answers: Answers::new(Arc::clone(&self.wake)),
             wheel: Wheel::new(),
             ready: Vec::new(),
-            input: vec![0; CIPHER_READ + CIPHER_CARRY],
+            input: vec![0; CIPHER],
             cipher: Vec::new(),
             pact: None,
             started: Instant::now(),

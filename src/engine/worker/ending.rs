@@ -29,7 +29,7 @@ impl Worker {
         if row.blocked || (row.queue.is_empty() && conn.fin != Fin::Wanted && !conn.transport.wants_write()) {
             return;
         }
-        match conn.transport.write(&mut row.queue, buffers) {
+        match conn.transport.write(&mut row.queue, buffers, &mut self.cipher) {
             Ok(true) => {
                 if conn.fin == Fin::Wanted {
                     conn.transport.shutdown_write();

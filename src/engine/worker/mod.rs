@@ -30,7 +30,7 @@ use super::slab::{Key, Slab};
 use super::wheel::Wheel;
 use crate::net::connection::Connection;
 use crate::net::ended::{Ended, LastWord};
-use crate::net::transport::{CIPHER_CARRY, CIPHER_READ, Transport};
+use crate::net::transport::{CIPHER, Transport};
 use crate::services::registry::Registry;
 use leaving::Leaving;
 
@@ -171,8 +171,8 @@ impl Worker {
     /// # Errors
     /// The system refused a descriptor.
     pub(crate) fn new(parts: Parts) -> io::Result<Worker> {
-        let input = parts.settings.read_buffer.max(CIPHER_READ + CIPHER_CARRY);
-        let cipher = if parts.settings.tls.is_some() { CIPHER_READ } else { 0 };
+        let input = parts.settings.read_buffer.max(CIPHER);
+        let cipher = if parts.settings.tls.is_some() { CIPHER } else { 0 };
         let registry = parts.poll.registry().try_clone()?;
         let mut worker = Worker {
             clients: Clients::shared(registry, parts.mailbox.wake(), &parts.settings),

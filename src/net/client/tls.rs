@@ -71,6 +71,7 @@ impl Trust {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.enable_secret_extraction = true;
         // The library gathers entropy at its first use, for some 30 ms: here nobody waits for that.
         let _ = config.crypto_provider().secure_random.fill(&mut [0; 16]);
         Ok(Arc::new(config))
