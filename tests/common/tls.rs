@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, DEFAULT_VERSIONS, DigitallySignedStruct, SignatureScheme, StreamOwned,
-    SupportedProtocolVersion,
+    CipherSuite, ClientConfig, ClientConnection, DEFAULT_VERSIONS, DigitallySignedStruct, SignatureScheme,
+    StreamOwned, SupportedProtocolVersion,
 };
 
 use super::client::{Client, Stream};
@@ -41,6 +41,14 @@ impl Client {
         match &self.stream {
             Stream::Plain(_) => None,
             Stream::Tls(stream) => stream.conn.alpn_protocol(),
+        }
+    }
+
+    /// The cipher suite that the server chose.
+    pub fn suite(&self) -> Option<CipherSuite> {
+        match &self.stream {
+            Stream::Plain(_) => None,
+            Stream::Tls(stream) => stream.conn.negotiated_cipher_suite().map(|suite| suite.suite()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! TLS as strangers speak it: cut, slow, other versions, or not TLS at all.
 
+use rustls::CipherSuite;
 use rustls::version::{TLS12, TLS13};
 use serde_json::json;
 
@@ -75,6 +76,22 @@ fn both_versions_are_spoken_unless_one_is_excluded() {
     let mut old = Client::with_tls(&server, &[&TLS12], &[]);
     let error = old.try_write(upgrade("/echo").as_bytes()).unwrap_err().to_string();
     assert!(error.contains("ProtocolVersion"), "{error}");
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn aes_128_goes_before_what_the_client_would_rather_have() {
+    if !std::arch::is_x86_feature_detected!("aes") {
+        return;
+    }
+    let server = Lapps::start(&home());
+    for (version, suite) in [
+        (&TLS12, CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
+        (&TLS13, CipherSuite::TLS13_AES_128_GCM_SHA256),
+    ] {
+        let client = Client::with_tls(&server, &[version], &[]).upgraded("/echo");
+        assert_eq!(client.suite(), Some(suite));
+    }
 }
 
 #[test]
