@@ -6,7 +6,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, ClientConnection, HandshakeKind, PeerMisbehaved, ServerConnection};
+use rustls::{
+    AlertDescription, ClientConfig, ClientConnection, HandshakeKind, PeerMisbehaved, ServerConnection,
+};
 
 use super::testing::{
     client_config_of as client_config, localhost, server_config_of as server_config, suites, tls12, tls13,
@@ -202,6 +204,18 @@ fn a_handshake_may_come_byte_by_byte() {
     }
 }
 
+#[test]
+fn messages_of_the_handshake_may_be_cut_into_many_records() {
+    let mut config = ClientConfig::clone(&client_config(tls13()));
+    config.max_fragment_size = Some(64);
+    for piece in [1, 50, 69, 70, 200, usize::MAX] {
+        let mut ours = Ours::new(UnbufferedServerConnection::new(server_config(tls13())).unwrap());
+        let mut theirs = ClientConnection::new(Arc::new(config.clone()), localhost()).unwrap().into();
+        converse(&mut ours, &mut theirs, &[piece]);
+        echo((ours, theirs), &[piece], &[500]);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
@@ -292,6 +306,8 @@ fn the_library_may_change_its_keys_and_ask_for_ours() {
     assert_eq!(ours.give(), b"");
     ours.put(b"x");
     assert_eq!(records(&ours.give()), [5, 1]);
+    ours.put(b"y");
+    assert_eq!(records(&ours.give()), [1]);
 }
 
 #[test]
