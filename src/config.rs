@@ -24,6 +24,7 @@ mod services_file;
 pub use demo::demo;
 pub use deployment::{Deployment, deployment};
 pub use load::load;
+pub(crate) use memory::RING_BUFFERS;
 pub use memory::{MemoryBound, Part, RING_BYTES};
 pub use mistakes::{Mistake, Mistakes};
 pub use places::Places;
@@ -91,6 +92,19 @@ pub struct Workers {
     pub read_buffer: usize,
     /// Whether each worker is pinned to a core.
     pub pin: bool,
+    /// By what means of the system it serves its connections.
+    pub io: Io,
+}
+
+/// By what means of the system a worker serves its connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Io {
+    /// Readiness, and a call for each read and write.
+    Epoll,
+    /// Completions; epoll where the system does not allow it.
+    IoUring,
+    /// What measures better on the whole, which is epoll.
+    Auto,
 }
 
 /// How the server's end of TLS is set up.

@@ -188,7 +188,8 @@ fn print_state(server: &Server) {
         .map(|pin| pin.map_or_else(|| "any".to_owned(), |core| core.to_string()))
         .collect();
     let on = if pins.len() == 1 { "core" } else { "cores" };
-    println!("{} on {on} {}", counted(pins.len(), "I/O worker"), pins.join(" "));
+    let by = if server.has_rings() { " (io_uring)" } else { "" };
+    println!("{} on {on} {}{by}", counted(pins.len(), "I/O worker"), pins.join(" "));
     for (service, outcome) in server.services() {
         let placement = match service.placement {
             Placement::Worker => format!("worker ({})", counted(pins.len(), "co-located instance")),

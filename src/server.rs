@@ -2,6 +2,7 @@
 
 mod deploying;
 mod ending;
+mod pollers;
 mod replace;
 mod services;
 mod start_error;
@@ -9,7 +10,6 @@ mod threads;
 mod versions;
 
 use std::collections::VecDeque;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -34,6 +34,7 @@ use crate::engine::worker::{self, Load, Worker};
 use crate::net::tls;
 use crate::services::registry::Registry;
 use crate::sys;
+use crate::sys::poller::Poller;
 use deploying::Deploying;
 use replace::Order;
 use threads::{Kind, Threads};
@@ -54,6 +55,7 @@ const PAGE: &str = include_str!("../examples/demo/page.html");
 pub struct Server {
     address: SocketAddr,
     pins: Vec<Option<usize>>,
+    has_rings: bool,
     settings: Arc<Settings>,
     channels: Arc<Channels>,
     /// What answers `GET /`, in the demo.
@@ -136,11 +138,11 @@ impl Server {
         own.adopt();
 
         // Everybody's mailbox first, then everybody's way to each of them.
-        let polls = (0..count).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
+        let pollers = pollers::make(config.workers.io, count)?;
+        let has_rings = pollers.iter().any(Poller::has_ring);
         let mut mailboxes = Vec::new();
-        for poll in &polls {
-            let waker = Waker::new(poll.registry(), worker::WAKE)?;
-            mailboxes.push(Mailbox::new(Arc::new(Wake::poll(waker))));
+        for poller in &pollers {
+            mailboxes.push(Mailbox::new(Arc::new(Wake::poll(poller.waker(worker::WAKE)?))));
         }
         let worker_wakes: Vec<Arc<Wake>> =
             mailboxes.iter().map(|mailbox| Arc::clone(mailbox.wake())).collect();
@@ -182,10 +184,10 @@ impl Server {
         }
 
         let pins = pins(count, config.workers.pin);
-        let parts = polls.into_iter().zip(mailboxes).zip(outboxes);
-        for (id, ((poll, mailbox), outbox)) in parts.enumerate() {
+        let parts = pollers.into_iter().zip(mailboxes).zip(outboxes);
+        for (id, ((poller, mailbox), outbox)) in parts.enumerate() {
             let parts = worker::Parts {
-                poll,
+                poller,
                 mailbox,
                 outbox,
                 registry: Arc::clone(&registry),
@@ -207,6 +209,7 @@ impl Server {
         let mut server = Server {
             address,
             pins,
+            has_rings,
             settings,
             channels,
             page,
@@ -254,6 +257,11 @@ impl Server {
     /// The core of each worker, where it is pinned.
     pub fn pins(&self) -> &[Option<usize>] {
         &self.pins
+    }
+
+    /// True when the workers serve their connections by io_uring.
+    pub fn has_rings(&self) -> bool {
+        self.has_rings
     }
 
     /// All services in the order of their start, with what became of them.

@@ -138,7 +138,7 @@ fn a_wrong_type_is_told_with_the_right_one() {
         (
             r#"{"workers": 4}"#,
             "ws.json:1: workers = 4: is a number; allowed is an object with the keys workers, max_connections, \
-             auto_fragment, max_poll_events, max_poll_wait_ms, max_inbounds_skip, input_buffer_size, pin",
+             auto_fragment, max_poll_events, max_poll_wait_ms, max_inbounds_skip, input_buffer_size, pin, io",
         ),
         (
             r#"{"acl": null}"#,
@@ -218,6 +218,10 @@ fn values_of_the_server_out_of_their_range() {
         (
             r#"{"workers": {"workers": 256}}"#,
             "ws.json:1: workers.workers = 256: out of range; allowed is a whole number from 1 to 255",
+        ),
+        (
+            r#"{"workers": {"io": "iouring"}}"#,
+            "ws.json:1: workers.io = \"iouring\": unknown word; allowed is \"epoll\" or \"io_uring\" or \"auto\" [did you mean \"io_uring\"?]",
         ),
         (
             r#"{"workers": {"max_inbounds_skip": -1}}"#,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lapps::config::acl::Acl;
 use lapps::config::{
-    self, Concurrency, Config, Gc, Placement, Places, Protocol, Service, Source, TlsVersion,
+    self, Concurrency, Config, Gc, Io, Placement, Places, Protocol, Service, Source, TlsVersion,
 };
 
 const KIB: usize = 1 << 10;
@@ -48,6 +48,7 @@ fn the_defaults_of_the_server() {
     assert_eq!(config.workers.max_poll_wait, None);
     assert_eq!(config.workers.read_buffer, 64 * KIB);
     assert!(config.workers.pin);
+    assert_eq!(config.workers.io, Io::Epoll);
     assert_eq!(config.acl, Acl::default());
     assert_eq!(config.tls, None);
     assert!(!config.auto_save);
@@ -117,7 +118,7 @@ fn all_keys_of_the_server() {
         r#"{{
   "listeners": 3, "connection_weight": 0.7, "ip": "::1", "port": 0, "lapps_config_auto_save": true,
   "workers": {{ "workers": 4, "max_connections": 5, "auto_fragment": true, "max_poll_events": 256, "max_poll_wait_ms": 10,
-               "max_inbounds_skip": 50, "input_buffer_size": 131072, "pin": false }},
+               "max_inbounds_skip": 50, "input_buffer_size": 131072, "pin": false, "io": "io_uring" }},
   "acl": {{ "policy": "deny", "exclude": ["127.0.0.0/8", "::1"] }},
   "tls": true, "tls_client_version": 3, "tls_server_version": 4,
   "tls_certificates": {{ "ca": "./ssl/ca.pem", "cert": "ssl/cert.pem", "key": "{}" }},
@@ -130,6 +131,7 @@ fn all_keys_of_the_server() {
     assert_eq!((config.listen.listeners, config.listen.port), (3, 0));
     assert_eq!(config.listen.ip.to_string(), "::1");
     assert!(config.auto_save && config.workers.auto_fragment && !config.workers.pin);
+    assert_eq!(config.workers.io, Io::IoUring);
     assert_eq!(config.workers.connection_weight, 0.7);
     assert_eq!(config.workers.count, 4);
     assert_eq!(config.workers.max_connections, 5);

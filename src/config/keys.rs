@@ -143,6 +143,7 @@ pub(super) const MAX_INBOUNDS_SKIP: Key =
 pub(super) const INPUT_BUFFER_SIZE: Key =
     key("input_buffer_size", Integer { min: 1, max: 64 * MIB }, Written("2048"));
 pub(super) const PIN: Key = key("pin", Flag, Written("true"));
+pub(super) const IO: Key = key("io", OneOf(&["epoll", "io_uring", "auto"]), Written("epoll"));
 
 const WORKERS_KEYS: &[Key] = &[
     WORKER_COUNT,
@@ -153,6 +154,7 @@ const WORKERS_KEYS: &[Key] = &[
     MAX_INBOUNDS_SKIP,
     INPUT_BUFFER_SIZE,
     PIN,
+    IO,
 ];
 
 pub(super) const POLICY: Key = key("policy", OneOf(&["allow", "deny"]), Written("allow"));

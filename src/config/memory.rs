@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use super::{Config, Placement};
+use super::{Config, Io, Placement};
 
 /// A connection's fixed part: its state, its slot, its place in the poller.
 const CONNECTION: u64 = 512;
 /// What a TLS connection holds beside that: session, record buffers.
 const TLS_CONNECTION: u64 = 40 * 1024;
+/// What the kernel receives into, per worker with io_uring.
+pub(crate) const RING_BUFFERS: u64 = 1024 * 1024;
 /// The stack of a thread.
 const STACK: u64 = 2 * 1024 * 1024;
 
@@ -50,6 +52,9 @@ impl Config {
 
         bound.add("thread stacks", self.listen.listeners as u64 + workers + own_threads, STACK);
         bound.add("read buffers", workers, self.workers.read_buffer as u64);
+        if self.workers.io == Io::IoUring {
+            bound.add("buffers of io_uring", workers, RING_BUFFERS);
+        }
         bound.add("connections", connections, CONNECTION);
         if self.tls.is_some() {
             bound.add("TLS sessions", connections, TLS_CONNECTION);

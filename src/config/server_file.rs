@@ -8,7 +8,7 @@ use super::acl::{Acl, Policy, parse_network};
 use super::keys::{self, Key};
 use super::places::absolute;
 use super::section::{Section, allowed};
-use super::{ClientTls, Listen, Queues, Timeouts, Tls, TlsVersion, Workers};
+use super::{ClientTls, Io, Listen, Queues, Timeouts, Tls, TlsVersion, Workers};
 
 /// A worker's read buffer is not smaller than this: the original's default would cost a system call per message.
 const MIN_READ_BUFFER: usize = 64 * 1024;
@@ -83,6 +83,11 @@ fn workers(file: &Section<'_>) -> Workers {
         max_poll_wait: section.integer_if_there(&keys::MAX_POLL_WAIT_MS).map(Duration::from_millis),
         read_buffer: MIN_READ_BUFFER.max(section.integer(&keys::INPUT_BUFFER_SIZE) as usize),
         pin: section.flag(&keys::PIN),
+        io: match section.word(&keys::IO) {
+            "io_uring" => Io::IoUring,
+            "auto" => Io::Auto,
+            _ => Io::Epoll,
+        },
     }
 }
 

@@ -170,6 +170,16 @@ impl Outbox {
         self.chunks[key.slot as usize / CHUNK][key.slot as usize % CHUNK].queue.len()
     }
 
+    /// The first of the bytes that wait, as far as they lie in one piece.
+    pub(crate) fn front(&self, key: Key) -> &[u8] {
+        self.chunks[key.slot as usize / CHUNK][key.slot as usize % CHUNK].queue.front()
+    }
+
+    /// Forgets bytes that were written elsewhere.
+    pub(crate) fn consume(&mut self, key: Key, written: usize) {
+        row_of(&mut self.chunks, key.slot).queue.consume(written, &mut self.buffers);
+    }
+
     /// Appends bytes that are no frame: an HTTP response.
     pub(crate) fn append(&mut self, key: Key, write: impl FnOnce(&mut Vec<u8>)) {
         let row = row_of(&mut self.chunks, key.slot);

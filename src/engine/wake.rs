@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::thread::Thread;
 
+use crate::sys::poller::Waker;
+
 /// How one thread is told that there is something for it. Shared by all who write to that thread.
 ///
 /// The handshake is Dekker's: a writer publishes, fences, looks at `asleep`; the sleeper sets `asleep`, fences, looks
@@ -16,14 +18,14 @@ pub(crate) struct Wake {
 
 #[derive(Debug)]
 enum How {
-    Poll(mio::Waker),
+    Poll(Waker),
     /// It parks, and, once there is a waker, sleeps in a poller: in which of them, only the thread itself knows.
     Thread(OnceLock<Thread>, OnceLock<mio::Waker>),
 }
 
 impl Wake {
     /// For a thread that sleeps in a poller.
-    pub(crate) fn poll(waker: mio::Waker) -> Wake {
+    pub(crate) fn poll(waker: Waker) -> Wake {
         Wake { asleep: AtomicBool::new(false), how: How::Poll(waker) }
     }
 
@@ -53,8 +55,7 @@ impl Wake {
         // Acquires what `prepare` releases: the waker of a thread that sleeps in a poller for the first time.
         if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Acquire) {
             match &self.how {
-                // Fails only when the poller is gone, and then nobody sleeps there.
-                How::Poll(waker) => drop(waker.wake()),
+                How::Poll(waker) => waker.wake(),
                 How::Thread(thread, waker) => {
                     if let Some(thread) = thread.get() {
                         thread.unpark();

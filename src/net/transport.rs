@@ -89,6 +89,24 @@ impl<S: Side> Transport<S> {
         }
     }
 
+    /// The socket, for a ring.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        match self {
+            Transport::Plain(stream) => stream,
+            Transport::Tls(tls) => &tls.stream,
+        }
+    }
+
+    /// True without TLS: what goes over the socket is what is said.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self, Transport::Plain(_))
+    }
+
+    /// True when the socket has something that was not read.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.socket().peek(&mut [0]).is_ok_and(|len| len > 0)
+    }
+
     /// True until the TLS handshake is done.
     pub(crate) fn is_handshaking(&self) -> bool {
         matches!(self, Transport::Tls(tls) if tls.session.is_handshaking())

@@ -73,6 +73,11 @@ impl WriteQueue {
         &first[self.start..]
     }
 
+    /// True when all bytes are in [`WriteQueue::front`].
+    pub(crate) fn is_one_piece(&self) -> bool {
+        self.front().len() == self.len
+    }
+
     /// Writes as much as `writer` takes. `Ok(true)`: all is written; `Ok(false)`: the writer would block.
     pub(crate) fn write_to(
         &mut self,

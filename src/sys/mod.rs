@@ -6,5 +6,7 @@ pub(crate) mod environment;
 pub(crate) mod exchange;
 pub(crate) mod files;
 pub(crate) mod pam;
+pub(crate) mod poller;
+pub(crate) mod ring;
 pub(crate) mod socket;
 pub(crate) mod watch;

@@ -1,5 +1,6 @@
 //! A server's home in a temporary directory.
 
+use std::env;
 use std::fs;
 use std::path::Path;
 
@@ -24,9 +25,13 @@ pub struct Home {
 }
 
 impl Home {
-    /// A home without services: two workers, any free port of the loopback.
+    /// A home without services: two workers, any free port of the loopback. `LAPPS_TEST_IO` says by what the workers serve.
     pub fn new() -> Home {
-        let ws = json!({ "listeners": 1, "ip": "127.0.0.1", "port": 0, "workers": { "workers": 2 } });
+        let mut workers = json!({ "workers": 2 });
+        if let Ok(io) = env::var("LAPPS_TEST_IO") {
+            workers["io"] = io.into();
+        }
+        let ws = json!({ "listeners": 1, "ip": "127.0.0.1", "port": 0, "workers": workers });
         Home { directory: tempfile::tempdir().expect("a temporary directory"), ws, services: json!({}) }
     }
 

@@ -1,5 +1,6 @@
 //! Homes of this directory, as they stand, or with their services moved into the workers.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,9 @@ impl Copy {
         copy_directory(&source, copy.path());
         if place == Place::Workers {
             copy.edit("lapps.json", move_into_workers);
+        }
+        if let Ok(io) = env::var("LAPPS_TEST_IO") {
+            copy.edit("ws.json", |file| file["workers"]["io"] = io.into());
         }
         copy
     }

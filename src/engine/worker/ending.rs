@@ -1,5 +1,6 @@
 //! Flushing output, and the end of connections.
 
+use std::io;
 use std::sync::atomic::Ordering;
 
 use lapps_lua::port::Event;
@@ -26,10 +27,24 @@ impl Worker {
             self.schedule(key);
             return self.flush(key);
         }
-        if row.blocked || (row.queue.is_empty() && conn.fin != Fin::Wanted && !conn.transport.wants_write()) {
+        if row.blocked
+            || conn.ring.sending
+            || (row.queue.is_empty() && conn.fin != Fin::Wanted && !conn.transport.wants_write())
+        {
             return;
         }
-        match conn.transport.write(&mut row.queue, buffers, &mut self.cipher) {
+        if conn.may_send_by_ring(&row.queue) {
+            return self.send_by_ring(key);
+        }
+        let written = conn.transport.write(&mut row.queue, buffers, &mut self.cipher);
+        self.after_write(key, written);
+    }
+
+    /// Goes on with a connection whose output was written, whole (`Ok(true)`) or as far as the socket took it.
+    pub(super) fn after_write(&mut self, key: Key, written: io::Result<bool>) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let row = self.outbox.row(key);
+        match written {
             Ok(true) => {
                 if conn.fin == Fin::Wanted {
                     conn.transport.shutdown_write();
@@ -55,6 +70,7 @@ impl Worker {
         }
         let waiting = row.queue.len();
         if row.blocked {
+            self.await_room(key);
             self.schedule(key);
         }
         self.let_go_on(key, waiting);
@@ -193,9 +209,18 @@ impl Worker {
     /// Removes a connection; dropping the socket closes it.
     pub(super) fn remove(&mut self, key: Key) {
         if let Some(mut conn) = self.conns.remove(key) {
+            if conn.ring.sending {
+                // What was flushed is not taken back because the ring has not sent it yet.
+                let (row, buffers) = self.outbox.row_and_buffers(key);
+                let _ = conn.transport.write(&mut row.queue, buffers, &mut self.cipher);
+            }
             self.outbox.remove(key);
-            // Closing would do it too; this keeps a duplicated descriptor from being watched for ever.
-            let _ = self.poll.registry().deregister(conn.transport.stream());
+            if self.poller.has_ring() {
+                self.take_from_ring(key, &conn);
+            } else {
+                // Closing would do it too; this keeps a duplicated descriptor from being watched for ever.
+                let _ = self.poller.registry().deregister(conn.transport.stream());
+            }
             self.load.connections.fetch_sub(1, Ordering::Relaxed);
         }
     }

@@ -17,7 +17,7 @@ use crate::net::upgrade::{self, Answer};
 const BYTES_PER_TURN: usize = 256 * 1024;
 
 /// Frames taken from one connection per turn.
-const FRAMES_PER_TURN: u32 = 1000;
+pub(super) const FRAMES_PER_TURN: u32 = 1000;
 
 /// What a message counts for besides its bytes while a dedicated instance has not handled it: the letter, the entry in a
 /// queue.
@@ -63,6 +63,10 @@ impl Worker {
                 return self.flush(key);
             }
         }
+        if self.conns.get(key).is_some_and(|conn| conn.ring.carries()) {
+            self.ask_for_bytes(key);
+            return self.flush(key);
+        }
         let mut input = std::mem::take(&mut self.input);
         self.read_socket(key, thorough, &mut input, &mut frames);
         self.input = input;
@@ -99,7 +103,7 @@ impl Worker {
     }
 
     /// Decodes and delivers `bytes`. False: the connection is paused (and holds what is left) or has ended.
-    fn digest(&mut self, key: Key, bytes: &mut [u8], frames: &mut u32) -> bool {
+    pub(super) fn digest(&mut self, key: Key, bytes: &mut [u8], frames: &mut u32) -> bool {
         let upgrading = self.conns.get(key).is_some_and(|conn| conn.protocol.is_upgrading());
         let flow = self.decode(key, bytes, frames);
         if upgrading {

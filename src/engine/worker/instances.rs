@@ -1,21 +1,21 @@
 //! The co-located instances of a worker: their starts, turns and ends.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lapps_lua::error::Failure;
 use lapps_lua::port::{ClientEvent, Command, ConnId, Event};
 use lapps_lua::reactive::Verdict;
-use mio::Events;
 use mio::event::Event as Readiness;
 
 use super::{WAKE, Worker};
-use crate::engine::clients::{Calls, FIRST_TOKEN, GOODBYE, Host};
+use crate::engine::clients::{Calls, GOODBYE, Host};
 use crate::engine::instance::{CLEANUP, Instance, Settled};
 use crate::engine::log_failure;
 use crate::engine::outbox::Outbox;
 use crate::engine::report::{Report, Who};
 use crate::engine::slab::Key;
+use crate::sys::poller::Happenings;
 
 impl Worker {
     /// Whether an instance had better collect garbage before it gets in somebody's way.
@@ -150,7 +150,7 @@ impl Worker {
     }
 
     /// Closes the outgoing connections of all instances, and gives the servers a moment to answer.
-    fn dismiss_clients(&mut self, events: &mut Events) -> io::Result<()> {
+    fn dismiss_clients(&mut self, happenings: &mut Happenings) -> io::Result<()> {
         let Worker { clients, instances, outbox, .. } = self;
         clients.dismiss(None, &mut Here { instances, outbox });
         let patience = Instant::now() + GOODBYE;
@@ -165,19 +165,18 @@ impl Worker {
             let work = self.clients.has_work(&self.outbox.calls).then_some(now);
             let next = [self.next_turn(), self.clients.next_due(), work, Some(patience)];
             let next = next.into_iter().flatten().min();
-            self.wait(events, next.map(|next| next.saturating_duration_since(now)))?;
-            for event in &*events {
-                if event.token().0 >= FIRST_TOKEN {
-                    self.on_other_readiness(event);
-                }
-            }
+            self.wait(happenings, next.map(|next| next.saturating_duration_since(now)))?;
+            self.take_happenings(happenings);
             self.take_mail();
         }
     }
 
     /// Interrupts the fibers that are left, and lets cleanup handlers come to their end.
-    pub(super) fn wind_down(&mut self, events: &mut Events) -> io::Result<()> {
-        self.dismiss_clients(events)?;
+    pub(super) fn wind_down(&mut self, happenings: &mut Happenings) -> io::Result<()> {
+        // Sockets that a ring still has are closed by this.
+        self.wait(happenings, Some(Duration::ZERO))?;
+        self.take_happenings(happenings);
+        self.dismiss_clients(happenings)?;
         for service in 0..self.instances.len() {
             if let Some(instance) = &mut self.instances[service] {
                 instance.wind_down(&mut self.outbox.port(service));
@@ -191,7 +190,8 @@ impl Worker {
                 break;
             }
             let next = [self.next_turn(), deadline].into_iter().flatten().min();
-            self.wait(events, next.map(|next| next.saturating_duration_since(Instant::now())))?;
+            self.wait(happenings, next.map(|next| next.saturating_duration_since(Instant::now())))?;
+            self.take_happenings(happenings);
             // An instance elsewhere may wait for room.
             self.take_mail();
         }

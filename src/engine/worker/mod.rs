@@ -5,6 +5,7 @@ mod ending;
 mod input;
 mod instances;
 mod leaving;
+mod ring;
 mod timing;
 
 use std::io;
@@ -15,8 +16,7 @@ use std::time::{Duration, Instant};
 
 use lapps_lua::Batch;
 use lapps_lua::port::Command;
-use mio::event::Event as Readiness;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Interest, Token};
 
 use super::clients::{Clients, FIRST_TOKEN};
 use super::instance::Instance;
@@ -32,7 +32,9 @@ use crate::net::connection::Connection;
 use crate::net::ended::{Ended, LastWord};
 use crate::net::transport::{CIPHER, Transport};
 use crate::services::registry::Registry;
+use crate::sys::poller::{Happenings, Poller, Readiness};
 use leaving::Leaving;
+use ring::{Need, RingSide};
 
 /// The token of the worker's own wake-up; no connection has it.
 pub(crate) const WAKE: Token = Token(usize::MAX);
@@ -54,7 +56,7 @@ pub(crate) struct Load {
 
 /// What a worker is made of.
 pub(crate) struct Parts {
-    pub(crate) poll: Poll,
+    pub(crate) poller: Poller,
     pub(crate) mailbox: Mailbox<Mail>,
     pub(crate) outbox: Outbox,
     pub(crate) registry: Arc<Registry>,
@@ -65,7 +67,7 @@ pub(crate) struct Parts {
 
 /// The state of one worker's loop.
 pub(crate) struct Worker {
-    poll: Poll,
+    poller: Poller,
     mailbox: Mailbox<Mail>,
     conns: Slab<Conn>,
     outbox: Outbox,
@@ -89,6 +91,8 @@ pub(crate) struct Worker {
     wheel: Wheel,
     /// Connections that have more to do than one turn allowed, or that may go on after a pause.
     ready: Vec<Key>,
+    /// What the ring is to be asked for with the next sleep; empty without one.
+    wanted: Vec<(Key, Need)>,
     /// The worker's one read buffer, and the one for ciphertext.
     input: Vec<u8>,
     batch: Batch,
@@ -115,6 +119,7 @@ struct Conn {
     /// Why it is not read at the moment.
     pause: Pause,
     fin: Fin,
+    ring: RingSide,
     /// What is to be said when the dedicated instance has answered what came before the end.
     last_word: Option<LastWord>,
     /// Bytes that were given to its instance and are not handled: on their way to or from a dedicated one, or waiting.
@@ -173,10 +178,10 @@ impl Worker {
     pub(crate) fn new(parts: Parts) -> io::Result<Worker> {
         let input = parts.settings.read_buffer.max(CIPHER);
         let cipher = if parts.settings.tls.is_some() { CIPHER } else { 0 };
-        let registry = parts.poll.registry().try_clone()?;
+        let registry = parts.poller.registry().try_clone()?;
         let mut worker = Worker {
             clients: Clients::shared(registry, parts.mailbox.wake(), &parts.settings),
-            poll: parts.poll,
+            poller: parts.poller,
             mailbox: parts.mailbox,
             conns: Slab::new(),
             outbox: parts.outbox,
@@ -192,6 +197,7 @@ impl Worker {
             reports: parts.reports,
             wheel: Wheel::new(),
             ready: Vec::new(),
+            wanted: Vec::new(),
             input: vec![0; input],
             batch: Batch::default(),
             cipher: vec![0; cipher],
@@ -210,16 +216,15 @@ impl Worker {
     /// # Errors
     /// The poller failed; nothing can be served without it.
     pub(crate) fn run(mut self) -> io::Result<()> {
-        let mut events = Events::with_capacity(self.settings.max_poll_events);
+        self.poller.enable()?;
+        let mut happenings = Happenings::with_capacity(self.settings.max_poll_events);
         let mut keys = Vec::new();
         while !self.is_done() {
             let timeout = self.time_to_next();
-            self.wait(&mut events, timeout)?;
+            self.wait(&mut happenings, timeout)?;
             self.tick();
             self.handshakes_left = HANDSHAKES_PER_TURN;
-            for event in &events {
-                self.on_readiness(event);
-            }
+            self.take_happenings(&mut happenings);
             std::mem::swap(&mut keys, &mut self.ready);
             for key in keys.drain(..) {
                 self.resume(key);
@@ -242,7 +247,7 @@ impl Worker {
             self.end(key, Ended::Shutdown);
         }
         self.settle_links();
-        self.wind_down(&mut events)
+        self.wind_down(&mut happenings)
     }
 
     /// Flushes all output that has changed. A flush can end a connection, whose service may send to others then: so
@@ -260,28 +265,48 @@ impl Worker {
     }
 
     /// Sleeps until there is something to do, or for so long.
-    fn wait(&mut self, events: &mut Events, mut timeout: Option<Duration>) -> io::Result<()> {
+    fn wait(&mut self, happenings: &mut Happenings, mut timeout: Option<Duration>) -> io::Result<()> {
         if timeout != Some(Duration::ZERO) && self.has_garbage() {
-            let looked = self.poll.poll(events, Some(Duration::ZERO));
-            if looked.is_ok() && events.is_empty() {
-                self.collect_in_idle_time();
-                // There may be more of it, and mail.
-                timeout = Some(Duration::ZERO);
-            } else {
-                return looked;
+            self.sleep(happenings, Some(Duration::ZERO))?;
+            if !happenings.is_empty() {
+                return Ok(());
             }
+            self.collect_in_idle_time();
+            // There may be more of it, and mail.
+            timeout = Some(Duration::ZERO);
         }
         if timeout != Some(Duration::ZERO) {
             self.mailbox.wake().prepare();
-            if !self.mailbox.is_empty() || self.has_ready_instances() || self.clients.has_news() {
+            if !self.mailbox.is_empty()
+                || self.has_ready_instances()
+                || self.clients.has_news()
+                || self.wants_to_go_on()
+            {
                 timeout = Some(Duration::ZERO);
             }
         }
-        let polled = self.poll.poll(events, timeout);
+        let slept = self.sleep(happenings, timeout);
         self.mailbox.wake().awake();
-        match polled {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-            _ => Ok(()),
+        slept
+    }
+
+    /// Sleeps in the poller; what is wanted of the ring goes with it.
+    fn sleep(&mut self, happenings: &mut Happenings, timeout: Option<Duration>) -> io::Result<()> {
+        let Worker { poller, conns, outbox, wanted, .. } = self;
+        let (conns, outbox) = (&*conns, &*outbox);
+        let orders = wanted.drain(..).filter_map(|(key, need)| ring::order(conns, outbox, key, need));
+        poller.wait(orders, happenings, timeout)
+    }
+
+    /// Sees to what has happened while the worker slept.
+    fn take_happenings(&mut self, happenings: &mut Happenings) {
+        self.take_batch(&mut happenings.batch);
+        for event in &happenings.events {
+            if event.token().0 >= FIRST_TOKEN {
+                self.on_other_readiness(event);
+            } else {
+                self.on_readiness(key_of(event.token()), Readiness::of(event));
+            }
         }
     }
 
@@ -297,23 +322,19 @@ impl Worker {
         [wait, self.settings.max_poll_wait].into_iter().flatten().min()
     }
 
-    fn on_readiness(&mut self, event: &Readiness) {
-        if event.token().0 >= FIRST_TOKEN {
-            return self.on_other_readiness(event);
-        }
-        let key = key_of(event.token());
-        if event.is_writable() && self.conns.get(key).is_some() {
+    fn on_readiness(&mut self, key: Key, readiness: Readiness) {
+        if readiness.writable && self.conns.get(key).is_some() {
             let row = self.outbox.row(key);
             if row.blocked {
                 row.blocked = false;
                 self.flush(key);
             }
         }
-        if event.is_error() && self.conns.get(key).is_some_and(|conn| conn.pause != Pause::No) {
+        if readiness.error && self.conns.get(key).is_some_and(|conn| conn.pause != Pause::No) {
             // A paused connection is not read, so this is the only way to hear of a reset.
             self.end(key, Ended::Io(io::ErrorKind::ConnectionReset));
-        } else if event.is_readable() || event.is_read_closed() || event.is_error() {
-            self.read(key, event.is_read_closed());
+        } else if readiness.readable || readiness.read_closed || readiness.error {
+            self.read(key, readiness.read_closed);
         }
     }
 
@@ -386,6 +407,7 @@ impl Worker {
                     held: Vec::new(),
                     pause: Pause::No,
                     fin: Fin::No,
+                    ring: RingSide::default(),
                     last_word: None,
                     in_flight: 0,
                     marked: 0,
@@ -408,9 +430,13 @@ impl Worker {
             }
         };
         self.outbox.add(key);
+        if self.give_to_ring(key) {
+            return self.schedule(key);
+        }
         let Some(conn) = self.conns.get_mut(key) else { return };
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(conn.transport.stream(), token_of(key), interest) {
+        if let Err(error) = self.poller.registry().register(conn.transport.stream(), token_of(key), interest)
+        {
             tracing::error!(%peer, "cannot watch a connection: {error}");
             self.remove(key);
             return;
@@ -497,8 +523,15 @@ mod tests {
     }
 
     fn serving(handshake: u32, services: Vec<crate::config::Service>) -> Worker {
-        let poll = Poll::new().unwrap();
-        let waker = mio::Waker::new(poll.registry(), WAKE).unwrap();
+        sleeping_in(Poller::epoll().unwrap(), handshake, services)
+    }
+
+    pub(super) fn sleeping_in(
+        poller: Poller,
+        handshake: u32,
+        services: Vec<crate::config::Service>,
+    ) -> Worker {
+        let waker = poller.waker(WAKE).unwrap();
         let life = Arc::new(Life::new());
         let settings = Settings {
             life: Arc::clone(&life),
@@ -523,7 +556,7 @@ mod tests {
         let entries: Vec<_> = services.into_iter().map(|service| Arc::new(Entry::new(service, 0))).collect();
         let registry = Arc::new(Registry::new(entries.iter().map(|entry| Some((entry, true))), None));
         Worker::new(Parts {
-            poll,
+            poller,
             mailbox: Mailbox::new(Arc::new(Wake::poll(waker))),
             outbox: Outbox::new(0, vec![None], channels, life, Arc::clone(&registry)),
             registry,
@@ -535,7 +568,7 @@ mod tests {
     }
 
     /// Gives the worker a connection, and keeps the client's end of it.
-    fn connect(worker: &mut Worker) -> (Key, std::net::TcpStream) {
+    pub(super) fn connect(worker: &mut Worker) -> (Key, std::net::TcpStream) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, peer) = listener.accept().unwrap();
@@ -571,7 +604,7 @@ mod tests {
         // Nobody wakes a worker that is awake; so it has to look before it sleeps.
         worker.start(1);
         let start = Instant::now();
-        worker.wait(&mut Events::with_capacity(8), Some(Duration::from_secs(30))).unwrap();
+        worker.wait(&mut Happenings::with_capacity(8), Some(Duration::from_secs(30))).unwrap();
         assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
         worker.turn_instances();
         assert!(worker.instances[0].as_ref().unwrap().has_ended());

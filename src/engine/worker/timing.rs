@@ -78,7 +78,14 @@ impl Worker {
             }
             Due::Idle => {
                 // Its answer may be here already, unread because this worker was busy.
-                self.read(key, true);
+                if conn.ring.carries() {
+                    if conn.transport.has_unread() {
+                        conn.heard = self.now as u32;
+                        conn.pinged = false;
+                    }
+                } else {
+                    self.read(key, true);
+                }
                 if self.conns.get(key).is_some_and(|conn| conn.pinged && conn.protocol.is_open()) {
                     self.end(key, Ended::Idle);
                 }

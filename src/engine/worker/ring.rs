@@ -1,0 +1,364 @@
+//! Connections that a ring serves: their bytes come as completions, and what they send goes with the next sleep.
+
+use mio::Token;
+
+use super::input::FRAMES_PER_TURN;
+use super::{Conn, Fin, Pause, Worker, key_of, token_of};
+use crate::engine::outbox::Outbox;
+use crate::engine::slab::{Key, Slab};
+use crate::net::ended::Ended;
+use crate::net::write_queue::WriteQueue;
+use crate::sys::poller::Readiness;
+use crate::sys::ring::{Asked, BUFFER_SIZE, Batch, News, Order, Sent, What, Wish, is_blocked};
+
+/// What may come for a paused connection before receiving is cancelled. What the kernel has received by then comes, too.
+const HELD: usize = 4 * BUFFER_SIZE;
+
+/// Output up to this many bytes is sent by the ring. It keeps its memory until the worker wakes up.
+const SMALL: usize = 16 * 1024;
+
+/// What the ring does for a connection; nothing where the worker has none.
+#[derive(Default)]
+pub(super) struct RingSide {
+    receiving: Receiving,
+    /// Its output goes with the next sleep, or is on its way.
+    pub(super) sending: bool,
+    /// The ring says when the socket becomes readable or writable.
+    watches: bool,
+    /// The ring will say when the socket has room.
+    awaits_room: bool,
+    /// The ring will say when the socket fails.
+    awaits_fault: bool,
+}
+
+/// How the bytes of a connection come.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Receiving {
+    /// They are read when the socket is ready.
+    #[default]
+    ByReading,
+    /// The ring brings them when it is asked.
+    Unasked,
+    /// The ring brings them.
+    Asked,
+    /// The ring brings them until it says that it has stopped.
+    Stopping,
+}
+
+/// What the ring is to be asked for with the next sleep, if the connection is there by then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Need {
+    Last(Asked),
+    Send,
+}
+
+/// How many frames may still be taken in this turn from the connection whose bytes came last.
+pub(super) struct Allowance {
+    key: Option<Key>,
+    frames: u32,
+}
+
+impl RingSide {
+    /// True when bytes come, and go, by the ring.
+    pub(super) fn carries(&self) -> bool {
+        self.receiving != Receiving::ByReading
+    }
+}
+
+impl Allowance {
+    pub(super) fn new() -> Allowance {
+        Allowance { key: None, frames: 0 }
+    }
+
+    fn of(&mut self, key: Key) -> &mut u32 {
+        if self.key != Some(key) {
+            *self = Allowance { key: Some(key), frames: FRAMES_PER_TURN };
+        }
+        &mut self.frames
+    }
+}
+
+impl Conn {
+    /// True when what waits is to go with the next sleep: a call of its own is dear only for what is small, and what the
+    /// worker has to do after a write should not wait until it wakes up again.
+    pub(super) fn may_send_by_ring(&self, queue: &WriteQueue) -> bool {
+        let small = !queue.is_empty() && queue.len() <= SMALL && queue.is_one_piece();
+        small && self.ring.carries() && !self.has_more_to_do_when_written()
+    }
+
+    fn has_more_to_do_when_written(&self) -> bool {
+        self.fin == Fin::Wanted || self.pause == Pause::Output
+    }
+}
+
+impl Worker {
+    /// True when something has to be done as soon as what is wanted of the ring is done: there is no time to sleep.
+    pub(super) fn wants_to_go_on(&self) -> bool {
+        self.wanted.iter().filter(|(_, need)| *need == Need::Send).any(|(key, _)| {
+            let conn = self.conns.get(*key);
+            let in_pieces = || self.outbox.front(*key).len() < self.outbox.waiting(*key);
+            conn.is_some_and(|conn| conn.has_more_to_do_when_written() || in_pieces())
+        })
+    }
+
+    /// Hands a new connection to the ring: as a whole, or with TLS its readiness. False: the worker has none.
+    pub(super) fn give_to_ring(&mut self, key: Key) -> bool {
+        let Some(conn) = self.conns.get_mut(key).filter(|_| self.poller.has_ring()) else { return false };
+        if conn.transport.is_plain() {
+            conn.ring.receiving = Receiving::Unasked;
+            self.ask_for_bytes(key);
+        } else {
+            conn.ring.watches = true;
+            self.wanted.push((key, Need::Last(Asked::Watch)));
+        }
+        true
+    }
+
+    /// Ends what the ring does for a connection that is removed; until then the kernel keeps the socket open.
+    pub(super) fn take_from_ring(&mut self, key: Key, conn: &Conn) {
+        let Some(ring) = self.poller.ring() else { return };
+        let token = token_of(key).0 as u64;
+        let side = &conn.ring;
+        let lasting = [
+            (side.receiving == Receiving::Asked, Asked::Receive),
+            (side.watches, Asked::Watch),
+            (side.awaits_room, Asked::Writable),
+            (side.awaits_fault, Asked::Fault),
+        ];
+        for (_, asked) in lasting.into_iter().filter(|(is_asked, _)| *is_asked) {
+            ring.cancel(token, asked);
+        }
+    }
+
+    /// Lets the ring bring what comes, unless it does, or the connection has nothing more to say.
+    pub(super) fn ask_for_bytes(&mut self, key: Key) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.eof {
+            self.end(key, Ended::Eof);
+        } else if conn.ring.receiving == Receiving::Unasked {
+            conn.ring.receiving = Receiving::Asked;
+            self.wanted.push((key, Need::Last(Asked::Receive)));
+        }
+    }
+
+    /// Lets the ring send what is first in the queue of a connection.
+    pub(super) fn send_by_ring(&mut self, key: Key) {
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.ring.sending = true;
+            self.wanted.push((key, Need::Send));
+        }
+    }
+
+    /// Lets the ring say when a socket has room again.
+    pub(super) fn await_room(&mut self, key: Key) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.ring.carries() && !std::mem::replace(&mut conn.ring.awaits_room, true) {
+            self.wanted.push((key, Need::Last(Asked::Writable)));
+        }
+    }
+
+    /// Sees to what the ring has done.
+    pub(super) fn take_batch(&mut self, batch: &mut Batch) {
+        // What was sent leaves all queues before anybody does something about one of them.
+        for Sent { token, result, .. } in &batch.sent {
+            let key = key_of(Token(*token as usize));
+            let Some(conn) = self.conns.get_mut(key) else { continue };
+            conn.ring.sending = false;
+            self.outbox.consume(key, *result.as_ref().unwrap_or(&0));
+        }
+        for sent in batch.sent.drain(..) {
+            self.on_sent(sent);
+        }
+        let mut allowance = Allowance::new();
+        for News { token, what, more } in batch.news.drain(..) {
+            let key = key_of(Token(token as usize));
+            match what {
+                What::Bytes(mut bytes) => {
+                    self.on_bytes(key, &mut bytes, more, &mut allowance);
+                    if let Some(ring) = self.poller.ring() {
+                        ring.give(bytes);
+                    }
+                }
+                What::End | What::Failed(_) | What::Stopped => self.on_end(key, what),
+                What::Ready(asked, readiness) => self.on_asked(key, asked, readiness, more),
+            }
+        }
+    }
+
+    fn on_sent(&mut self, sent: Sent) {
+        let key = key_of(Token(sent.token as usize));
+        if self.conns.get(key).is_none_or(|conn| conn.ring.sending) {
+            // It has gone, or somebody has flushed it meanwhile.
+            return;
+        }
+        match sent.result {
+            Ok(len) if len < sent.asked => self.after_write(key, Ok(false)),
+            Ok(_) if self.outbox.waiting(key) == 0 => self.after_write(key, Ok(true)),
+            Ok(_) => self.flush(key),
+            result if is_blocked(&result) => self.after_write(key, Ok(false)),
+            Err(error) => self.after_write(key, Err(error)),
+        }
+    }
+
+    fn on_bytes(&mut self, key: Key, bytes: &mut [u8], more: bool, allowance: &mut Allowance) {
+        let now = self.now as u32;
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if !more {
+            conn.ring.receiving = Receiving::Unasked;
+        }
+        if conn.pause != Pause::No {
+            conn.held.extend_from_slice(bytes);
+            if conn.held.len() > HELD && conn.ring.receiving == Receiving::Asked {
+                conn.ring.receiving = Receiving::Stopping;
+                if let Some(ring) = self.poller.ring() {
+                    ring.cancel(token_of(key).0 as u64, Asked::Receive);
+                }
+            }
+            return;
+        }
+        conn.heard = now;
+        conn.pinged = false;
+        // What it answers is flushed at the end of the turn, together with the answers to what else comes.
+        if self.digest(key, bytes, allowance.of(key)) {
+            self.ask_for_bytes(key);
+        }
+    }
+
+    fn on_end(&mut self, key: Key, what: What) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.ring.receiving = Receiving::Unasked;
+        conn.eof |= matches!(what, What::End);
+        let paused = conn.pause != Pause::No;
+        match what {
+            What::Failed(error) => self.end(key, Ended::Io(error.kind())),
+            What::Stopped if paused && !std::mem::replace(&mut conn.ring.awaits_fault, true) => {
+                // It is not read: this is the only way to hear of a reset.
+                self.wanted.push((key, Need::Last(Asked::Fault)));
+            }
+            _ if !paused => self.ask_for_bytes(key),
+            _ => {}
+        }
+    }
+
+    fn on_asked(&mut self, key: Key, asked: Asked, readiness: Readiness, more: bool) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        match asked {
+            Asked::Writable => {
+                conn.ring.awaits_room = false;
+                self.on_readiness(key, Readiness { writable: true, ..Readiness::default() });
+            }
+            Asked::Fault => {
+                conn.ring.awaits_fault = false;
+                if readiness.error && conn.pause != Pause::No {
+                    self.end(key, Ended::Io(std::io::ErrorKind::ConnectionReset));
+                }
+            }
+            Asked::Watch | Asked::Receive => {
+                if !more {
+                    self.wanted.push((key, Need::Last(asked)));
+                }
+                self.on_readiness(key, readiness);
+            }
+        }
+    }
+}
+
+/// What is asked of the ring, if the connection is still there.
+pub(super) fn order<'w>(
+    conns: &'w Slab<Conn>,
+    outbox: &'w Outbox,
+    key: Key,
+    need: Need,
+) -> Option<Order<'w>> {
+    let conn = conns.get(key)?;
+    let wish = match need {
+        Need::Last(Asked::Receive) => Wish::Receive,
+        Need::Last(Asked::Watch) => Wish::Watch,
+        Need::Last(Asked::Writable) => Wish::Writable,
+        Need::Last(Asked::Fault) => Wish::Fault,
+        Need::Send => Wish::Send(outbox.front(key)),
+    };
+    Some(Order::new(token_of(key).0 as u64, conn.transport.socket(), wish))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::Duration;
+
+    use super::super::tests::{connect, sleeping_in};
+    use super::*;
+    use crate::sys::poller::{Happenings, Poller};
+    use crate::sys::ring::{BUFFERS, Ring, reason};
+
+    const LONG: Option<Duration> = Some(Duration::from_secs(30));
+
+    /// A worker with a ring, and what it is brought.
+    fn worker() -> Option<(Worker, Happenings)> {
+        if let Err(error) = Ring::probe() {
+            println!("skipped: no io_uring: {}", reason(&error));
+            return None;
+        }
+        let mut poller = Poller::with_ring().unwrap();
+        poller.enable().unwrap();
+        Some((sleeping_in(poller, 1000, Vec::new()), Happenings::with_capacity(8)))
+    }
+
+    #[test]
+    fn what_comes_late_for_a_connection_never_reaches_the_next_one_in_its_slot() {
+        let Some((mut worker, mut happenings)) = worker() else { return };
+        let (old, mut client) = connect(&mut worker);
+        client.write_all(b"GET / HT").unwrap();
+        while happenings.batch.news.is_empty() {
+            worker.wait(&mut happenings, LONG).unwrap();
+        }
+        worker.remove(old);
+        let (new, _client) = connect(&mut worker);
+        assert_eq!(new.slot, old.slot);
+        worker.take_batch(&mut happenings.batch);
+        assert!(!worker.conns.get(new).unwrap().protocol.has_partial_head());
+    }
+
+    #[test]
+    fn a_connection_that_is_removed_leaves_nothing_open() {
+        use std::io::Read;
+
+        let Some((mut worker, mut happenings)) = worker() else { return };
+        let (key, mut client) = connect(&mut worker);
+        worker.wait(&mut happenings, Some(Duration::ZERO)).unwrap();
+        worker.remove(key);
+        worker.wait(&mut happenings, Some(Duration::ZERO)).unwrap();
+        client.set_read_timeout(LONG).unwrap();
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_comes_for_a_paused_connection_is_bounded_and_nothing_of_it_is_lost() {
+        let Some((mut worker, mut happenings)) = worker() else { return };
+        let (key, mut client) = connect(&mut worker);
+        worker.conns.get_mut(key).unwrap().pause = Pause::Output;
+        let sent: Vec<u8> = (0..16 << 20).map(|at| (at / 5) as u8).collect();
+        let writer = std::thread::spawn({
+            let sent = sent.clone();
+            // Cut short when the connection goes.
+            move || drop(client.write_all(&sent))
+        });
+        let mut received = Vec::new();
+        for _ in 0..3 {
+            while worker.conns.get(key).unwrap().ring.receiving != Receiving::Unasked {
+                worker.wait(&mut happenings, LONG).unwrap();
+                worker.take_batch(&mut happenings.batch);
+            }
+            let conn = worker.conns.get_mut(key).unwrap();
+            let held = std::mem::take(&mut conn.held);
+            assert!(HELD < held.len() && held.len() <= HELD + BUFFERS * BUFFER_SIZE, "{}", held.len());
+            received.extend(held);
+            assert!(conn.ring.awaits_fault);
+            worker.ask_for_bytes(key);
+        }
+        assert!(received == sent[..received.len()]);
+        worker.remove(key);
+        worker.wait(&mut happenings, Some(Duration::ZERO)).unwrap();
+        writer.join().unwrap();
+    }
+}
