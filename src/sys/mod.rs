@@ -10,3 +10,7 @@ pub(crate) mod poller;
 pub(crate) mod ring;
 pub(crate) mod socket;
 pub(crate) mod watch;
+
+/// So many bytes behind the beginning of a page what is received begins: strings of Lua, which it is copied to, begin at its beginning
+/// where they are large, and on some processors copies between nearly the same places of two pages are slow.
+pub(crate) const APART: usize = 2048;

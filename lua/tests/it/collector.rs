@@ -1,6 +1,6 @@
 //! When Lua's collector works.
 
-use lapps_lua::{Reactive, Setup, Source};
+use lapps_lua::{Progress, Reactive, Setup, Source};
 
 use crate::stage::{Stage, conn};
 
@@ -13,7 +13,7 @@ fn a_service_chooses_its_pace() {
     let source = Source::Embedded { text };
     let setup = Setup { pause: Some(160), stepmul: Some(250), ..Setup::new("demo", source) };
     let mut stage = Stage::of(Reactive::load(&setup).unwrap());
-    stage.start();
+    assert_eq!(stage.start(), Progress::Done);
     let _ = stage.open(conn(1));
     let _ = stage.text(conn(1), "");
     assert_eq!(stage.take_sent(), ["160 250"]);
@@ -31,7 +31,7 @@ fn garbage_is_collected_in_idle_time_and_then_there_is_nothing_to_do() {
         None,
     );
     let _ = stage.open(conn(1));
-    let mut heap = |stage: &mut Stage<Reactive>, text: &str| -> u64 {
+    let heap = |stage: &mut Stage<Reactive>, text: &str| -> u64 {
         let _ = stage.text(conn(1), text);
         stage.take_sent().pop().unwrap().parse().unwrap()
     };

@@ -10,6 +10,7 @@ use super::{Host, Pause, Phase, Set};
 use crate::engine::log_failure;
 use crate::engine::slab::Key;
 use crate::net::client::Happening;
+use crate::sys::APART;
 
 /// Bytes read from one connection per turn.
 const BYTES_PER_TURN: usize = 256 * 1024;
@@ -48,7 +49,7 @@ impl Set {
             }
         }
         let mut input = std::mem::take(&mut self.input);
-        self.read_socket(key, thorough, &mut input, &mut frames, host);
+        self.read_socket(key, thorough, &mut input[APART..], &mut frames, host);
         self.input = input;
         self.flush(key, host);
     }

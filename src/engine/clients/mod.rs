@@ -27,6 +27,7 @@ use super::wake::Wake;
 use super::wheel::Wheel;
 use crate::net::client::Client;
 use crate::net::transport::{CIPHER, Outgoing};
+use crate::sys::APART;
 
 pub(crate) use calls::Calls;
 pub(crate) use names::Names;
@@ -357,7 +358,7 @@ impl Clients {
             answers: Answers::new(Arc::clone(&self.wake)),
             wheel: Wheel::new(),
             ready: Vec::new(),
-            input: vec![0; CIPHER],
+            input: vec![0; APART + CIPHER],
             cipher: Vec::new(),
             pact: None,
             started: Instant::now(),

@@ -12,6 +12,7 @@ use crate::engine::slab::Key;
 use crate::net::connection::Happening;
 use crate::net::ended::Ended;
 use crate::net::upgrade::{self, Answer};
+use crate::sys::APART;
 
 /// Bytes read from one connection per turn.
 const BYTES_PER_TURN: usize = 256 * 1024;
@@ -68,7 +69,7 @@ impl Worker {
             return self.flush(key);
         }
         let mut input = std::mem::take(&mut self.input);
-        self.read_socket(key, thorough, &mut input, &mut frames);
+        self.read_socket(key, thorough, &mut input[APART..], &mut frames);
         self.input = input;
         self.flush(key);
     }

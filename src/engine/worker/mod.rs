@@ -32,6 +32,7 @@ use crate::net::connection::Connection;
 use crate::net::ended::{Ended, LastWord};
 use crate::net::transport::{CIPHER, Transport};
 use crate::services::registry::Registry;
+use crate::sys::APART;
 use crate::sys::poller::{Happenings, Poller, Readiness};
 use leaving::Leaving;
 use ring::{Need, RingSide};
@@ -198,7 +199,7 @@ impl Worker {
             wheel: Wheel::new(),
             ready: Vec::new(),
             wanted: Vec::new(),
-            input: vec![0; input],
+            input: vec![0; APART + input],
             batch: Batch::default(),
             cipher: vec![0; cipher],
             started: Instant::now(),

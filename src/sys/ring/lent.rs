@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
 
+use crate::sys::APART;
+
 /// Buffers of one ring; a power of two.
 pub(crate) const BUFFERS: usize = 64;
 
@@ -54,7 +56,7 @@ impl Lending {
         }
         lending.registered = true;
         for id in 0..BUFFERS as u16 {
-            lending.lend(id, vec![0; BUFFER_SIZE].into_boxed_slice());
+            lending.lend(id, vec![0; APART + BUFFER_SIZE].into_boxed_slice());
         }
         Ok(lending)
     }
@@ -87,7 +89,7 @@ impl Lending {
         // stays where it is until the kernel names it.
         unsafe {
             let entry = &mut *self.queue.as_ptr().add(at);
-            entry.set_addr(memory.as_mut_ptr() as u64);
+            entry.set_addr(memory[APART..].as_mut_ptr() as u64);
             entry.set_len(BUFFER_SIZE as u32);
             entry.set_bid(id);
             let tail = BufRingEntry::tail(self.queue.as_ptr()).cast_mut();
@@ -112,13 +114,13 @@ impl Deref for Lent {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.memory[..self.len]
+        &self.memory[APART..APART + self.len]
     }
 }
 
 impl DerefMut for Lent {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[..self.len]
+        &mut self.memory[APART..APART + self.len]
     }
 }
 
