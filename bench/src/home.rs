@@ -128,7 +128,7 @@ pub fn write_with(home: &Path, wishes: &Wishes<'_>) -> Result<(), Failure> {
         ws["tls_certificates"] = json!({ "cert": certificate, "key": key });
     }
     if let Some(io) = wishes.io {
-        ws["io"] = json!(io);
+        ws["workers"]["io"] = json!(io);
     }
     put(&conf.join("ws.json"), &format!("{ws:#}\n"))?;
     let service = |target: &str, protocol: &str, dedicated: bool| {
