@@ -1,7 +1,6 @@
 //! A dedicated instance: a thread with one Lua state, tied to every worker by a pair of rings.
 
 use std::collections::HashSet;
-use std::iter;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
@@ -16,7 +15,7 @@ use super::clients::{Calls, Clients, GOODBYE, Host};
 use super::instance::{CLEANUP, Instance, Settled};
 use super::log_failure;
 use super::mail::{Letter, Mail};
-use super::mailbox::{Mailbox, Postbox};
+use super::mailbox::{Mailbox, Postbox, Weigh};
 use super::outlet::Outlet;
 use super::presence::ServedBy;
 use super::report::{Report, Who};
@@ -25,6 +24,9 @@ use crate::services::registry::Entry;
 
 /// Letters taken from one worker before the next one's turn comes.
 const BATCH: usize = 64;
+
+/// Their bytes: with so many no more are taken. What is taken does not count for the ring any more.
+const BATCH_BYTES: usize = 64 * 1024;
 
 /// What a dedicated instance is made of.
 pub(crate) struct Parts {
@@ -108,7 +110,12 @@ impl Dedicated {
         let mut took = false;
         let mut letters = std::mem::take(&mut self.letters);
         for sender in 0..self.mailbox.senders() {
-            letters.extend(iter::from_fn(|| self.mailbox.take(sender)).take(BATCH));
+            let mut bytes = 0;
+            while letters.len() < BATCH && bytes < BATCH_BYTES {
+                let Some(letter) = self.mailbox.take(sender) else { break };
+                bytes += letter.weight();
+                letters.push(letter);
+            }
             if !letters.is_empty() {
                 took = true;
                 self.on_letters(&letters);
