@@ -1,5 +1,7 @@
 //! A loaded service: its events on the pooled coroutines, and its scheduler's turns.
 
+mod collecting;
+
 use std::ffi::c_int;
 use std::time::Duration;
 use std::{fmt, mem, ptr};
@@ -19,18 +21,6 @@ use crate::port::{ClientEvent, ConnId, Port};
 /// Events after which the collector's pace is looked at, and bytes of a message that count as another one.
 const PACED: usize = 16;
 const PACED_BYTES: usize = 4096;
-
-/// Modes of LuaJIT's engine as a whole: `LUAJIT_MODE_ENGINE` is 0.
-const JIT_OFF: c_int = 0;
-const JIT_ON: c_int = 0x100;
-
-unsafe extern "C-unwind" {
-    /// Part of LuaJIT's API, but not of the binding's.
-    fn luaJIT_setmode(state: *mut lua_State, index: c_int, mode: c_int) -> c_int;
-}
-
-/// KiB that one step of a collection in idle time counts for: some 50 microseconds.
-const STEP: ffi::lua_Integer = 16;
 
 /// Fibers that run in one turn.
 const FIBERS_PER_TURN: c_int = 1024;
@@ -199,11 +189,8 @@ impl Instance {
         handler: Handler,
         args: Args<'_>,
     ) -> Result<Called, FailureKind> {
-        if self.idle.is_null() {
-            self.renew_idle();
-            if self.idle.is_null() {
-                return Err(FailureKind::Memory { limit: self.memory_limit });
-            }
+        if !self.has_idle() {
+            return Err(FailureKind::Memory { limit: self.memory_limit });
         }
         let size = match args {
             Args::Message(_, _, payload) | Args::Client(_, ClientEvent::Message { payload, .. }) => {
@@ -233,11 +220,8 @@ impl Instance {
         port: &mut dyn Port,
         batch: &[Message<'_>],
     ) -> (usize, Result<Called, FailureKind>) {
-        if self.idle.is_null() {
-            self.renew_idle();
-            if self.idle.is_null() {
-                return (0, Err(FailureKind::Memory { limit: self.memory_limit }));
-            }
+        if !self.has_idle() {
+            return (0, Err(FailureKind::Memory { limit: self.memory_limit }));
         }
         let doorway = self.door.0.as_ptr();
         // SAFETY: as in `call`: port and batch are taken out again below. The loop, which does not run now, writes only to
@@ -359,6 +343,14 @@ impl Instance {
                 }
             }
         }
+    }
+
+    /// Makes the coroutine for the next event if there is none. False: there is no memory for it.
+    fn has_idle(&mut self) -> bool {
+        if self.idle.is_null() {
+            self.renew_idle();
+        }
+        !self.idle.is_null()
     }
 
     /// Gets the coroutine for the next event.
@@ -590,17 +582,6 @@ impl Instance {
         }
     }
 
-    /// Collects all garbage. Needs no memory for the call itself: there may be none.
-    fn collect(&self) {
-        // SAFETY: the entry takes nothing, and what it returns is dropped; an error is taken off again.
-        unsafe {
-            self.push(Entry::Collect);
-            if ffi::lua_pcall(self.state, 0, 0, 0) != ffi::LUA_OK {
-                ffi::lua_settop(self.state, -2);
-            }
-        }
-    }
-
     fn push(&self, entry: Entry) {
         // SAFETY: the main stack has room, and the entries lie where they were put.
         unsafe { ffi::lua_pushvalue(self.state, self.base + entry as c_int) };
@@ -621,73 +602,6 @@ impl Instance {
         // SAFETY: the door lives as long as `self`, and its other users are functions that Lua calls: none is running
         // while we look into it.
         unsafe { self.door.0.as_mut() }
-    }
-
-    /// Paces the collector, which by itself starts when the heap has doubled.
-    ///
-    /// A crowded heap is collected without a pause: LuaJIT does not collect when it meets the limit, it raises "not
-    /// enough memory". Nor does it compile meanwhile: its recorder, when it finds no memory for the list of its traces,
-    /// punishes bytecode that has nothing to do with that, and may write where no bytecode is any more.
-    fn pace_collector(&mut self) {
-        self.unpaced = 0;
-        self.doorway().account.take_back(0);
-        let mut used = self.used();
-        // From three quarters of the limit on whoever comes next is not to pay for what was before; not again and again
-        // where all that is alive.
-        let grown = used.saturating_sub(self.collected);
-        if used.saturating_sub(self.crowded) >= self.crowded / 5 && grown >= self.crowded / 10 {
-            self.collect();
-            used = self.used();
-            self.collected = used;
-        }
-        self.collected = self.collected.min(used);
-        let crowded = used >= self.crowded;
-        // SAFETY: neither setting the collector's pace and threshold can raise, nor can setting the engine outside of a
-        // finalizer. No Lua code is running.
-        unsafe {
-            if crowded != self.is_crowded {
-                self.is_crowded = crowded;
-                self.set_pace(if crowded { Pace::CROWDED } else { self.pace });
-                luaJIT_setmode(self.state, 0, if crowded { JIT_OFF } else { JIT_ON });
-            }
-            if crowded {
-                ffi::lua_gc(self.state, ffi::LUA_GCRESTART, 0);
-            }
-        }
-    }
-
-    fn set_pace(&self, pace: Pace) {
-        // SAFETY: setting these cannot raise.
-        unsafe {
-            ffi::lua_gc(self.state, ffi::LUA_GCSETPAUSE, pace.pause);
-            ffi::lua_gc(self.state, ffi::LUA_GCSETSTEPMUL, pace.speed);
-        }
-    }
-
-    /// KiB of the heap.
-    fn used(&self) -> c_int {
-        // SAFETY: counting cannot raise.
-        unsafe { ffi::lua_gc(self.state, ffi::LUA_GCCOUNT, 0) }
-    }
-
-    /// Whether [`Instance::collect_a_little`] has something to do.
-    pub(crate) fn wants_collecting(&mut self) -> bool {
-        let used = self.used();
-        self.resting.wants(used, self.pace)
-    }
-
-    /// Makes one step of a collection.
-    pub(crate) fn collect_a_little(&mut self) {
-        // SAFETY: the entry takes a number and returns a boolean; finalizers that it runs find no port in the door.
-        let finished = unsafe {
-            self.push(Entry::Step);
-            ffi::lua_pushinteger(self.state, STEP);
-            let status = ffi::lua_pcall(self.state, 1, 1, 0);
-            let finished = status != ffi::LUA_OK || ffi::lua_toboolean(self.state, -1) != 0;
-            self.settle_stack();
-            finished
-        };
-        self.resting.stepped(finished, self.used());
     }
 }
 
