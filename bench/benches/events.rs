@@ -3,12 +3,13 @@
 //!
 //! `bench/instructions` runs it twice and takes the difference, so that the start does not count.
 
-use std::env;
-use std::hint::black_box;
-use std::time::Duration;
+mod nowhere;
 
-use lapps_lua::{Answer, Command, ConnId, Message, Port, Progress, Reactive, Setup, Source, Verdict};
+use std::env;
+
+use lapps_lua::{ConnId, Message, Progress, Reactive, Setup, Source, Verdict};
 use lapps_parser::frame::OpCode;
+use nowhere::Nowhere;
 
 const SERVICE: &str = "
 local function nothing() end
@@ -16,28 +17,6 @@ return {
     onStart = nothing, onDisconnect = nothing, onShutdown = nothing,
     onMessage = function(h, op, msg) return ws:send(h, op, msg) end,
 }";
-
-/// Takes every command and does nothing with it.
-struct Nowhere;
-
-impl Port for Nowhere {
-    fn command(&mut self, command: Command<'_>) -> Answer {
-        black_box(command);
-        Answer::Done
-    }
-
-    fn now(&mut self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn serves(&mut self, _: ConnId) -> bool {
-        true
-    }
-
-    fn is_stopping(&mut self) -> bool {
-        false
-    }
-}
 
 fn main() {
     let mut numbers = env::args().skip(1).filter_map(|arg| arg.parse().ok());

@@ -3,19 +3,21 @@
 //! `bench/instructions` runs it twice and takes the difference, so that the start does not count. Without arguments every
 //! layer runs a few times.
 
+mod nowhere;
+
 use std::env;
 use std::hint::black_box;
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use lapps_bench::samples::{HEAD, LIMITS, frames};
-use lapps_lua::{Answer, Command, ConnId, Event, Port, Progress, Protocol, Reactive, Setup, Source, Verdict};
+use lapps_lua::{ConnId, Event, Progress, Protocol, Reactive, Setup, Source, Verdict};
 use lapps_parser::frame::write_frame;
 use lapps_parser::handshake::accept_key;
 use lapps_parser::http::{HeadLimits, HeadScan, RequestHead};
 use lapps_parser::utf8::is_valid;
 use lapps_parser::{Decoder, Incoming, OpCode, Role};
+use nowhere::Nowhere;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 
@@ -86,28 +88,6 @@ fn head(times: u32) {
 fn key(times: u32) {
     for _ in 0..times {
         black_box(accept_key(black_box(b"dGhlIHNhbXBsZSBub25jZQ==")));
-    }
-}
-
-/// Takes every command and does nothing with it.
-struct Nowhere;
-
-impl Port for Nowhere {
-    fn command(&mut self, command: Command<'_>) -> Answer {
-        black_box(command);
-        Answer::Done
-    }
-
-    fn now(&mut self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn serves(&mut self, _: ConnId) -> bool {
-        true
-    }
-
-    fn is_stopping(&mut self) -> bool {
-        false
     }
 }
 

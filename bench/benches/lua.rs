@@ -1,33 +1,11 @@
 //! The message path into Lua and back: what one event costs on top of the socket.
 
-use std::hint::black_box;
-use std::time::Duration;
+mod nowhere;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use lapps_lua::{Answer, Command, ConnId, Event, Port, Progress, Reactive, Setup, Source, Verdict};
+use lapps_lua::{ConnId, Event, Progress, Reactive, Setup, Source, Verdict};
 use lapps_parser::frame::OpCode;
-
-/// Takes every command and does nothing with it.
-struct Nowhere;
-
-impl Port for Nowhere {
-    fn command(&mut self, command: Command<'_>) -> Answer {
-        black_box(command);
-        Answer::Done
-    }
-
-    fn now(&mut self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn serves(&mut self, _: ConnId) -> bool {
-        true
-    }
-
-    fn is_stopping(&mut self) -> bool {
-        false
-    }
-}
+use nowhere::Nowhere;
 
 fn service(on_message: &str) -> Reactive {
     let text = format!(
