@@ -253,7 +253,7 @@ impl Reactive {
         self.instance.wants_collecting()
     }
 
-    /// Makes one step of a collection: some 50 microseconds.
+    /// Makes one short step of a collection.
     pub fn collect_a_little(&mut self) {
         self.instance.collect_a_little();
     }
