@@ -63,6 +63,26 @@ fn the_server_says_whether_its_workers_have_rings() {
     }
 }
 
+/// Large messages are read by calls, small ones come by the ring; what comes while one takes over from the other is neither lost
+/// nor in another order.
+#[test]
+fn large_and_small_messages_by_turns_come_back_whole() {
+    let server = Lapps::start(&home("io_uring"));
+    let mut clients: Vec<Client> =
+        ["/echo", "/echo-dedicated"].map(|target| Client::open(&server, target)).into();
+    for round in 0..5 {
+        for client in &mut clients {
+            // Together less than any buffer in between, so that the client may write first and read then.
+            let texts: Vec<String> =
+                (0..6).map(|at| format!("{round}.{at}.").repeat(4000 + 100 * at)).collect();
+            texts.iter().for_each(|text| client.text(text));
+            texts.into_iter().for_each(|text| assert_eq!(client.get(), Got::Text(text)));
+            (0..40).for_each(|at| client.echo(&format!("{round}.{at}")));
+        }
+    }
+    server.stop();
+}
+
 #[test]
 fn where_a_sandbox_forbids_io_uring_epoll_serves_and_one_line_says_why() {
     let sandbox = |arguments: &[&str]| {

@@ -69,38 +69,47 @@ impl Worker {
             return self.flush(key);
         }
         let mut input = std::mem::take(&mut self.input);
-        self.read_socket(key, thorough, &mut input[APART..], &mut frames);
+        let len = self.read_socket(key, thorough, &mut input[APART..], &mut frames);
         self.input = input;
         self.flush(key);
+        if self.poller.has_ring() {
+            self.after_reading(key, len);
+        }
     }
 
-    fn read_socket(&mut self, key: Key, thorough: bool, input: &mut [u8], frames: &mut u32) {
-        let mut budget = BYTES_PER_TURN;
-        loop {
-            let Some(conn) = self.conns.get_mut(key) else { return };
+    /// How many bytes have come.
+    fn read_socket(&mut self, key: Key, thorough: bool, input: &mut [u8], frames: &mut u32) -> usize {
+        let mut len = 0;
+        while let Some(conn) = self.conns.get_mut(key) {
             if conn.eof {
-                return self.end(key, Ended::Eof);
+                self.end(key, Ended::Eof);
+                break;
             }
             let taken = match conn.transport.read(&mut self.cipher, input) {
                 Ok(taken) => taken,
-                Err(error) => return self.end(key, Ended::Io(error.kind())),
+                Err(error) => {
+                    self.end(key, Ended::Io(error.kind()));
+                    break;
+                }
             };
+            len += taken.raw;
             conn.eof = taken.end;
             if taken.len > 0 {
                 conn.heard = self.now as u32;
                 conn.pinged = false;
                 if !self.digest(key, &mut input[..taken.len], frames) {
-                    return;
+                    break;
                 }
             }
             if taken.drained && !taken.end && (!thorough || taken.raw == 0) {
-                return;
+                break;
             }
-            budget = budget.saturating_sub(taken.raw);
-            if budget == 0 && !taken.end {
-                return self.pause(key, Pause::Budget);
+            if len >= BYTES_PER_TURN && !taken.end {
+                self.pause(key, Pause::Budget);
+                break;
             }
         }
+        len
     }
 
     /// Decodes and delivers `bytes`. False: the connection is paused (and holds what is left) or has ended.

@@ -17,6 +17,13 @@ const HELD: usize = 4 * BUFFER_SIZE;
 /// Output up to this many bytes is sent by the ring. It keeps its memory until the worker wakes up.
 const SMALL: usize = 16 * 1024;
 
+/// A connection that fills a buffer is read by calls from then on: buffers that are filled ahead are in no cache when their turn
+/// comes, and messages are cut at their ends. After so many reads in a row that brought little the ring brings its bytes again.
+const LITTLE_READS: u8 = 32;
+
+/// What is little.
+const LITTLE: usize = BUFFER_SIZE / 4;
+
 /// What the ring does for a connection; nothing where the worker has none.
 #[derive(Default)]
 pub(super) struct RingSide {
@@ -25,6 +32,8 @@ pub(super) struct RingSide {
     pub(super) sending: bool,
     /// The ring says when the socket becomes readable or writable.
     watches: bool,
+    /// Reads in a row that brought little.
+    little_reads: u8,
     /// The ring will say when the socket has room.
     awaits_room: bool,
     /// The ring will say when the socket fails.
@@ -43,6 +52,8 @@ enum Receiving {
     Asked,
     /// The ring brings them until it says that it has stopped.
     Stopping,
+    /// So, and then they are read.
+    Leaving,
 }
 
 /// What the ring is to be asked for with the next sleep, if the connection is there by then.
@@ -108,10 +119,34 @@ impl Worker {
             conn.ring.receiving = Receiving::Unasked;
             self.ask_for_bytes(key);
         } else {
-            conn.ring.watches = true;
-            self.wanted.push((key, Need::Last(Asked::Watch)));
+            self.watch(key);
         }
         true
+    }
+
+    /// Lets the ring say when there is something to read, and room.
+    fn watch(&mut self, key: Key) {
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.ring.receiving = Receiving::ByReading;
+            conn.ring.watches = true;
+            conn.ring.little_reads = 0;
+            self.wanted.push((key, Need::Last(Asked::Watch)));
+        }
+    }
+
+    /// Lets the ring bring the bytes of a connection again that was read by calls, if these brought little for long.
+    pub(super) fn after_reading(&mut self, key: Key, len: usize) {
+        let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.ring.watches) else { return };
+        conn.ring.little_reads = if len <= LITTLE { conn.ring.little_reads.saturating_add(1) } else { 0 };
+        let is_calm = conn.ring.little_reads >= LITTLE_READS && conn.pause == Pause::No && !conn.eof;
+        if is_calm && conn.transport.is_plain() && self.outbox.waiting(key) == 0 {
+            conn.ring.watches = false;
+            conn.ring.receiving = Receiving::Unasked;
+            if let Some(ring) = self.poller.ring() {
+                ring.cancel(token_of(key).0 as u64, Asked::Watch);
+            }
+            self.ask_for_bytes(key);
+        }
     }
 
     /// Ends what the ring does for a connection that is removed; until then the kernel keeps the socket open.
@@ -209,13 +244,18 @@ impl Worker {
         if conn.pause != Pause::No {
             conn.held.extend_from_slice(bytes);
             if conn.held.len() > HELD && conn.ring.receiving == Receiving::Asked {
-                conn.ring.receiving = Receiving::Stopping;
-                if let Some(ring) = self.poller.ring() {
-                    ring.cancel(token_of(key).0 as u64, Asked::Receive);
-                }
+                self.stop_receiving(key, Receiving::Stopping);
             }
             return;
         }
+        if bytes.len() == BUFFER_SIZE {
+            match conn.ring.receiving {
+                Receiving::Unasked => self.watch(key),
+                Receiving::Asked => self.stop_receiving(key, Receiving::Leaving),
+                _ => {}
+            }
+        }
+        let Some(conn) = self.conns.get_mut(key) else { return };
         conn.heard = now;
         conn.pinged = false;
         // What it answers is flushed at the end of the turn, together with the answers to what else comes.
@@ -224,13 +264,21 @@ impl Worker {
         }
     }
 
+    fn stop_receiving(&mut self, key: Key, until: Receiving) {
+        if let (Some(conn), Some(ring)) = (self.conns.get_mut(key), self.poller.ring()) {
+            conn.ring.receiving = until;
+            ring.cancel(token_of(key).0 as u64, Asked::Receive);
+        }
+    }
+
     fn on_end(&mut self, key: Key, what: What) {
         let Some(conn) = self.conns.get_mut(key) else { return };
-        conn.ring.receiving = Receiving::Unasked;
+        let receiving = std::mem::replace(&mut conn.ring.receiving, Receiving::Unasked);
         conn.eof |= matches!(what, What::End);
         let paused = conn.pause != Pause::No;
         match what {
             What::Failed(error) => self.end(key, Ended::Io(error.kind())),
+            What::Stopped if receiving == Receiving::Leaving => self.watch(key),
             What::Stopped if paused && !std::mem::replace(&mut conn.ring.awaits_fault, true) => {
                 // It is not read: this is the only way to hear of a reset.
                 self.wanted.push((key, Need::Last(Asked::Fault)));
@@ -254,7 +302,7 @@ impl Worker {
                 }
             }
             Asked::Watch | Asked::Receive => {
-                if !more {
+                if !more && conn.ring.watches {
                     self.wanted.push((key, Need::Last(asked)));
                 }
                 self.on_readiness(key, readiness);
