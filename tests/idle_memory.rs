@@ -1,4 +1,4 @@
-//! What idle connections cost the server in resident memory, before they have said anything and after.
+//! What idle connections cost the server in resident memory, before they have said anything and after, and when they are gone.
 //!
 //! The sizes of the parts are held by a test of the worker, exact figures are measured by `bench/compare`; here stand bounds that
 //! a buffer kept for each connection would break.
@@ -20,18 +20,19 @@ const LARGE: usize = 12_000;
 /// Bytes for each connection: 320 when this was written, and what the allocator rounds up to.
 #[test]
 fn a_plain_connection_holds_no_buffer() {
-    hold(&Home::with_echo(), 1200, 1200);
+    hold(&Home::with_echo(), 1200, 1200, 1200);
 }
 
-/// 2,700 when this was written: keys, and the state of their ciphers. A buffer for one record would be 16 KiB more.
+/// 2,700 when this was written: keys, and the state of their ciphers. A buffer for one record would be 16 KiB more. Where the
+/// allocator keeps what it was given back, it is 2,700 for those that are gone, too.
 #[test]
 fn a_tls_connection_holds_no_buffer() {
-    hold(&Home::with_echo().tls(), 8_000, 8_000);
+    hold(&Home::with_echo().tls(), 8_000, 8_000, 1200);
 }
 
-/// Opened, each connection may take `fresh` bytes, after a large message and without any client `used`.
+/// Opened, each connection may take `fresh` bytes, after a large message `used`, and when it is gone `gone`.
 #[track_caller]
-fn hold(home: &Home, fresh: usize, used: usize) {
+fn hold(home: &Home, fresh: usize, used: usize, gone: usize) {
     let server = Lapps::start(home);
     drop(talk(open(&server, WARM)));
     let before = server.resident();
@@ -42,7 +43,7 @@ fn hold(home: &Home, fresh: usize, used: usize) {
     let clients = talk(clients);
     until("what a message took is given back", || each() <= used);
     drop(clients);
-    assert!(each() <= used, "{} bytes for each connection that is gone", each());
+    until("what a connection took is given back", || each() <= gone);
     server.stop();
 }
 

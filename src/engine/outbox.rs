@@ -14,17 +14,15 @@ use super::life::Life;
 use super::mail::Mail;
 use super::mailbox::Postbox;
 use super::presence::{Presence, ServedBy};
-use super::slab::Key;
+use super::slab::{CHUNK, Key};
 use crate::net::write_queue::{Buffers, WriteQueue};
 use crate::services::registry::{Entry, Registry};
-
-/// Rows per chunk; chunks never move.
-const CHUNK: usize = 256;
 
 /// The outgoing half of every connection of one worker, by slot. The incoming half is elsewhere, so that a service can
 /// send while a message that is still borrowed from its connection is being delivered.
 pub(crate) struct Outbox {
     worker: u8,
+    /// As the slab of the incoming halves has them; empty while they rest there.
     chunks: Vec<Box<[Output]>>,
     /// Slots whose output has changed and that were not flushed since.
     dirty: Vec<u32>,
@@ -116,8 +114,12 @@ impl Outbox {
 
     /// Makes the row of a new connection.
     pub(crate) fn add(&mut self, key: Key) {
-        while self.chunks.len() * CHUNK <= key.slot as usize {
-            self.chunks.push((0..CHUNK).map(|_| Output::default()).collect());
+        let number = key.slot as usize / CHUNK;
+        if self.chunks.len() <= number {
+            self.chunks.resize_with(number + 1, Default::default);
+        }
+        if self.chunks[number].is_empty() {
+            self.chunks[number] = (0..CHUNK).map(|_| Output::default()).collect();
         }
         *self.row(key) = Output { generation: key.generation, ..Output::default() };
     }
@@ -147,6 +149,19 @@ impl Outbox {
         *row = Output::default();
     }
 
+    /// Gives back the memory of chunks whose connections are all gone, and what is kept for the next output.
+    pub(crate) fn rest(&mut self, chunks: &[usize]) {
+        let rows = &self.chunks;
+        self.dirty.retain(|slot| rows[*slot as usize / CHUNK][*slot as usize % CHUNK].dirty);
+        for number in chunks {
+            if let Some(chunk) = self.chunks.get_mut(*number) {
+                *chunk = Box::default();
+            }
+        }
+        self.dirty.shrink_to_fit();
+        self.buffers.rest();
+    }
+
     /// The outgoing half of a connection that is there.
     pub(crate) fn row(&mut self, key: Key) -> &mut Output {
         row_of(&mut self.chunks, key.slot)
@@ -159,10 +174,11 @@ impl Outbox {
         (row, &mut self.buffers)
     }
 
-    /// True while services may send.
+    /// True while services may send. The key may be invented.
     pub(crate) fn is_open(&self, key: Key) -> bool {
-        let output = &self.chunks[key.slot as usize / CHUNK][key.slot as usize % CHUNK];
-        output.open && output.generation == key.generation
+        let chunk = self.chunks.get(key.slot as usize / CHUNK);
+        let output = chunk.and_then(|chunk| chunk.get(key.slot as usize % CHUNK));
+        output.is_some_and(|output| output.open && output.generation == key.generation)
     }
 
     /// Bytes that wait.
@@ -266,7 +282,7 @@ impl Outbox {
         let Some(row) = self
             .chunks
             .get_mut(slot as usize / CHUNK)
-            .map(|chunk| &mut chunk[slot as usize % CHUNK])
+            .and_then(|chunk| chunk.get_mut(slot as usize % CHUNK))
             .filter(|row| row.open && row.generation == conn.generation())
         else {
             return Answer::Closed;
@@ -363,7 +379,7 @@ impl Outbox {
             }
             Command::Close { conn, code, reason } if conn.worker() == self.worker => {
                 let key = Key { slot: conn.slot(), generation: conn.generation() };
-                if self.chunks.len() * CHUNK <= key.slot as usize || !self.is_open(key) {
+                if !self.is_open(key) {
                     return Answer::Closed;
                 }
                 self.close(key, Some(code), reason);
@@ -471,6 +487,24 @@ mod tests {
             assert_eq!(outbox.command(close), Answer::Closed);
         }
         assert!(outbox.row(KEY).queue.is_empty());
+    }
+
+    #[test]
+    fn a_chunk_that_rests_is_there_again_for_the_next_connection() {
+        let mut outbox = outbox();
+        let (conn, chunk) = (outbox.id(KEY), KEY.slot as usize / CHUNK);
+        assert_eq!(send(&mut outbox, conn, b"x"), Answer::Done);
+        outbox.remove(KEY);
+        outbox.rest(&[chunk, chunk + 1]);
+        outbox.take_dirty(&mut Vec::new());
+        assert_eq!(send(&mut outbox, conn, b"late"), Answer::Closed);
+        let close = Command::Close { conn, code: CloseCode::NORMAL, reason: "" };
+        assert_eq!(outbox.command(close), Answer::Closed);
+        let next = Key { slot: KEY.slot + 1, generation: 1 };
+        outbox.add(next);
+        outbox.open(next, 100, ServedBy::service(1));
+        let conn = outbox.id(next);
+        assert_eq!(send(&mut outbox, conn, b"hello"), Answer::Done);
     }
 
     #[test]

@@ -180,6 +180,11 @@ impl Buffers {
     /// Buffers kept.
     const COUNT: usize = 64;
 
+    /// Gives back all memory: there will be no output for some time.
+    pub(crate) fn rest(&mut self) {
+        self.free = Vec::new();
+    }
+
     fn take(&mut self) -> Vec<u8> {
         self.free.pop().unwrap_or_else(|| Vec::with_capacity(Self::FRESH))
     }

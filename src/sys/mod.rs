@@ -1,6 +1,7 @@
 //! One mechanism of the operating system per file.
 
 pub(crate) mod affinity;
+pub(crate) mod allocator;
 pub(crate) mod cpu;
 pub(crate) mod environment;
 pub(crate) mod exchange;

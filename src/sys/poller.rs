@@ -117,6 +117,11 @@ impl Happenings {
     pub(crate) fn is_empty(&self) -> bool {
         self.events.is_empty() && self.batch.sent.is_empty() && self.batch.news.is_empty()
     }
+
+    /// How much has happened.
+    pub(crate) fn len(&self) -> usize {
+        self.events.iter().count() + self.batch.news.len()
+    }
 }
 
 impl Waker {

@@ -5,6 +5,7 @@ mod ending;
 mod input;
 mod instances;
 mod leaving;
+mod quiet;
 mod ring;
 mod timing;
 
@@ -35,6 +36,7 @@ use crate::services::registry::Registry;
 use crate::sys::APART;
 use crate::sys::poller::{Happenings, Poller, Readiness};
 use leaving::Leaving;
+use quiet::Quiet;
 use ring::{Need, RingSide};
 
 /// The token of the worker's own wake-up; no connection has it.
@@ -90,6 +92,7 @@ pub(crate) struct Worker {
     load: Arc<Load>,
     reports: Sender<Report>,
     wheel: Wheel,
+    quiet: Quiet,
     /// Connections that have more to do than one turn allowed, or that may go on after a pause.
     ready: Vec<Key>,
     /// What the ring is to be asked for with the next sleep; empty without one.
@@ -197,6 +200,7 @@ impl Worker {
             load: parts.load,
             reports: parts.reports,
             wheel: Wheel::new(),
+            quiet: Quiet::new(),
             ready: Vec::new(),
             wanted: Vec::new(),
             input: vec![0; APART + input],
@@ -225,16 +229,18 @@ impl Worker {
             self.wait(&mut happenings, timeout)?;
             self.tick();
             self.handshakes_left = HANDSHAKES_PER_TURN;
+            let mut events = happenings.len();
             self.take_happenings(&mut happenings);
             std::mem::swap(&mut keys, &mut self.ready);
             for key in keys.drain(..) {
                 self.resume(key);
             }
-            self.take_mail();
+            events += self.take_mail();
             self.take_due();
             self.turn_instances();
             self.turn_clients();
             self.flush_all(&mut keys);
+            self.rest(events);
             for link in self.links.iter_mut().flatten() {
                 link.turn(&mut self.ready);
             }
@@ -315,7 +321,8 @@ impl Worker {
         if !self.ready.is_empty() || self.clients.has_work(&self.outbox.calls) {
             return Some(Duration::ZERO);
         }
-        let due = self.wheel.earliest().map(|tick| timing::time_of(self.started, tick));
+        let tick = [self.wheel.earliest(), self.quiet.next()].into_iter().flatten().min();
+        let due = tick.map(|tick| timing::time_of(self.started, tick));
         let leaving = self.leaving.iter().map(Leaving::next).min();
         let next =
             [self.next_turn(), due, self.clients.next_due(), self.drain, leaving].into_iter().flatten().min();
@@ -339,7 +346,9 @@ impl Worker {
         }
     }
 
-    fn take_mail(&mut self) {
+    /// Takes letters, and tells how many.
+    fn take_mail(&mut self) -> usize {
+        let mut all = 0;
         for sender in 0..self.mailbox.senders() {
             let mut taken = 0;
             while taken < MAIL_PER_TURN {
@@ -350,6 +359,7 @@ impl Worker {
             if taken > 0 {
                 self.mailbox.settle(sender);
             }
+            all += taken;
         }
         // Only now: the other senders' mail that was there before the order, such as a goodbye, has been taken.
         for leaving in std::mem::take(&mut self.leave_ordered) {
@@ -361,6 +371,7 @@ impl Worker {
                 self.dismiss(key);
             }
         }
+        all
     }
 
     fn on_mail(&mut self, mail: Mail) {
