@@ -13,6 +13,8 @@ mod sys;
 
 use std::path::Path;
 
+pub use sys::allocator::Allocator;
+
 /// One line that says which build this is: version, CPU, LuaJIT.
 pub fn build() -> String {
     let version = env!("CARGO_PKG_VERSION");

@@ -14,9 +14,8 @@ use lapps::server::{Outcome, Server, Stopper};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-// Lua's heap is allocated by it, too.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: lapps::Allocator = lapps::Allocator;
 
 /// A Lua application server over WebSockets.
 ///

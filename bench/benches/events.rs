@@ -11,6 +11,10 @@ use lapps_lua::{ConnId, Message, Progress, Reactive, Setup, Source, Verdict};
 use lapps_parser::frame::OpCode;
 use nowhere::Nowhere;
 
+/// The server's.
+#[global_allocator]
+static ALLOCATOR: lapps::Allocator = lapps::Allocator;
+
 const SERVICE: &str = "
 local function nothing() end
 return {

@@ -21,6 +21,10 @@ use nowhere::Nowhere;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 
+/// The server's.
+#[global_allocator]
+static ALLOCATOR: lapps::Allocator = lapps::Allocator;
+
 /// What it does `times` times.
 type Layer = fn(times: u32);
 
