@@ -14,7 +14,7 @@ const MAX_CHANNELS: usize = 1 << 20;
 
 /// All channels of a server, with their subscribers.
 ///
-/// Subscribing is rare and answered at once, so a table has a lock. Who broadcasts copies the lists of that moment, so that
+/// Subscribing is rare and answered at once, so a table has a lock. Who broadcasts takes the lists of that moment, so that
 /// whoever subscribes or leaves behind a broadcast is not mistaken; they go with it to the workers. Messages that are no
 /// broadcast never come here.
 pub(crate) struct Channels {
@@ -29,8 +29,16 @@ pub(crate) struct Channels {
 /// an empty entry.
 #[derive(Default)]
 struct Table {
-    subscribers: HashMap<Channel, HashSet<ConnId>>,
+    subscribers: HashMap<Channel, Listeners>,
     subscriptions: HashMap<ConnId, Vec<Channel>>,
+}
+
+/// Those who listen to one channel.
+#[derive(Default)]
+struct Listeners {
+    set: HashSet<ConnId>,
+    /// The same in the order of their slots, which is that of memory; made when it is asked for.
+    list: Option<Arc<[ConnId]>>,
 }
 
 impl Channels {
@@ -87,7 +95,9 @@ impl Channels {
         if !presence.has(conn) {
             return Answer::Closed;
         }
-        if table.subscribers.entry(channel).or_default().insert(conn) {
+        let listeners = table.subscribers.entry(channel).or_default();
+        if listeners.set.insert(conn) {
+            listeners.list = None;
             table.subscriptions.entry(conn).or_default().push(channel);
         }
         Answer::Done
@@ -115,8 +125,9 @@ impl Channels {
     }
 
     /// The connections of this worker that listen to the channel now.
-    pub(crate) fn listeners(&self, worker: usize, channel: Channel) -> Box<[ConnId]> {
-        lock(&self.tables[worker]).subscribers.get(&channel).into_iter().flatten().copied().collect()
+    pub(crate) fn listeners(&self, worker: usize, channel: Channel) -> Arc<[ConnId]> {
+        let mut table = lock(&self.tables[worker]);
+        table.subscribers.get_mut(&channel).map(Listeners::list).unwrap_or_default()
     }
 
     fn table(&self, conn: ConnId) -> Option<(MutexGuard<'_, Table>, &Presence)> {
@@ -129,10 +140,11 @@ impl Table {
     /// False: there was no such subscription.
     fn remove(&mut self, channel: Channel, conn: ConnId) -> bool {
         let Some(subscribers) = self.subscribers.get_mut(&channel) else { return false };
-        if !subscribers.remove(&conn) {
+        if !subscribers.set.remove(&conn) {
             return false;
         }
-        if subscribers.is_empty() {
+        subscribers.list = None;
+        if subscribers.set.is_empty() {
             self.subscribers.remove(&channel);
         }
         if let Some(channels) = self.subscriptions.get_mut(&conn) {
@@ -142,6 +154,17 @@ impl Table {
             }
         }
         true
+    }
+}
+
+impl Listeners {
+    fn list(&mut self) -> Arc<[ConnId]> {
+        let Listeners { set, list } = self;
+        Arc::clone(list.get_or_insert_with(|| {
+            let mut sorted: Vec<ConnId> = set.iter().copied().collect();
+            sorted.sort_unstable_by_key(|conn| conn.slot());
+            sorted.into()
+        }))
     }
 }
 
@@ -170,7 +193,7 @@ mod tests {
     }
 
     fn heard_by(channels: &Channels, number: f64) -> Vec<ConnId> {
-        (0..2).flat_map(|worker| channels.listeners(worker, channel(number))).collect()
+        (0..2).flat_map(|worker| channels.listeners(worker, channel(number)).to_vec()).collect()
     }
 
     #[test]
@@ -184,6 +207,25 @@ mod tests {
         assert_eq!(channels.unsubscribe(channel(1.0), conn), Answer::Done);
         assert_eq!(channels.unsubscribe(channel(1.0), conn), Answer::NotSubscribed);
         assert!(heard_by(&channels, 1.0).is_empty());
+    }
+
+    #[test]
+    fn a_list_is_in_the_order_of_memory_and_stays_as_it_was_asked_for() {
+        let conns: Vec<ConnId> = [9, 600_000, 3, 5].map(|slot| ConnId::new(0, slot, 1)).into();
+        let channels = with(&conns);
+        for conn in &conns {
+            channels.subscribe(channel(1.0), *conn);
+        }
+        let list = channels.listeners(0, channel(1.0));
+        assert_eq!(*list, [conns[2], conns[3], conns[0], conns[1]]);
+        assert!(
+            Arc::ptr_eq(&list, &channels.listeners(0, channel(1.0))),
+            "one list while nobody comes or goes"
+        );
+        channels.unsubscribe(channel(1.0), conns[0]);
+        assert_eq!(heard_by(&channels, 1.0), [conns[2], conns[3], conns[1]]);
+        channels.subscribe(channel(1.0), conns[0]);
+        assert_eq!(heard_by(&channels, 1.0), *list);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(crate) enum Mail {
     /// A service elsewhere closes a connection of this worker.
     Close { conn: ConnId, code: CloseCode, reason: Box<str> },
     /// A broadcast, as the bytes of its frames, to those who listened when it was made.
-    Publish { listeners: Box<[ConnId]>, frames: Arc<[u8]> },
+    Publish { listeners: Arc<[ConnId]>, frames: Arc<[u8]> },
     /// A dedicated instance has answered all that this connection sent before its end: the last word may be said.
     Farewell(ConnId),
     /// A dedicated instance has handled what this connection had sent before the [`Letter::Mark`]; its answers came before

@@ -273,11 +273,13 @@ impl Outbox {
 
     fn send(&mut self, conn: ConnId, opcode: OpCode, payload: &[u8]) -> Answer {
         let framing = self.framing;
-        self.write(conn, framing.room(payload.len()), |out| framing.write(out, opcode, payload))
+        self.write(conn, |queue, buffers| {
+            queue.append(buffers, framing.room(payload.len()), |out| framing.write(out, opcode, payload));
+        })
     }
 
-    /// Appends frames of about so many bytes to the output of an open connection of this worker.
-    fn write(&mut self, conn: ConnId, expected: usize, write: impl FnOnce(&mut Vec<u8>)) -> Answer {
+    /// Appends frames to the output of an open connection of this worker.
+    fn write(&mut self, conn: ConnId, append: impl FnOnce(&mut WriteQueue, &mut Buffers)) -> Answer {
         let slot = conn.slot();
         let Some(row) = self
             .chunks
@@ -295,8 +297,11 @@ impl Outbox {
             self.touch(slot);
             return Answer::Full;
         }
-        row.queue.append(&mut self.buffers, expected, write);
-        self.touch(slot);
+        append(&mut row.queue, &mut self.buffers);
+        if !row.dirty {
+            row.dirty = true;
+            self.dirty.push(slot);
+        }
         Answer::Done
     }
 
@@ -332,10 +337,10 @@ impl Outbox {
     }
 
     /// Appends the frames of a broadcast to the output of listeners that this worker has.
-    pub(crate) fn deliver(&mut self, listeners: &[ConnId], frames: &[u8]) {
+    pub(crate) fn deliver(&mut self, listeners: &[ConnId], frames: &Arc<[u8]>) {
         for conn in listeners {
             // Who has gone meanwhile, or does not read, is no concern of the others.
-            let _ = self.write(*conn, frames.len(), |out| out.extend_from_slice(frames));
+            let _ = self.write(*conn, |queue, buffers| queue.append_shared(buffers, frames));
         }
     }
 

@@ -2,9 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 
 /// A payload of this size gets a segment of its own, so that a growing buffer never copies it again.
 const LARGE: usize = 16 * 1024;
+
+/// What is shared and not larger than this is copied where something else waits: a reference would cost as much, and each a
+/// slice of the write.
+const LITTLE: usize = 256;
 
 /// Slices per vectored write.
 const SLICES: usize = 32;
@@ -12,16 +17,24 @@ const SLICES: usize = 32;
 /// Output that waits for the socket. Empty, it owns no memory.
 #[derive(Debug, Default)]
 pub(crate) struct WriteQueue {
-    /// The first bytes to go. Its memory comes from, and goes back to, the worker's [`Buffers`].
-    head: Vec<u8>,
+    /// The first bytes to go. Memory that is its own comes from, and goes back to, the worker's [`Buffers`].
+    head: Segment,
     /// What comes after `head`.
-    tail: VecDeque<Vec<u8>>,
+    tail: VecDeque<Segment>,
     /// Bytes of the first segment that are written already: less than its length.
     start: usize,
     /// Bytes that wait, over all segments.
     len: usize,
     /// Length of the last frame if that is a pong, else 0.
     last_pong: u8,
+}
+
+/// Bytes in one piece.
+#[derive(Debug)]
+enum Segment {
+    Own(Vec<u8>),
+    /// A broadcast, which waits for many.
+    Shared(Arc<[u8]>),
 }
 
 impl WriteQueue {
@@ -49,17 +62,31 @@ impl WriteQueue {
         self.last_pong = 0;
     }
 
+    /// Appends bytes that others send, too: as a reference, unless a copy is less.
+    pub(crate) fn append_shared(&mut self, buffers: &mut Buffers, bytes: &Arc<[u8]>) {
+        if self.len == 0 && self.head.capacity() == 0 {
+            self.head = Segment::Shared(Arc::clone(bytes));
+        } else if bytes.len() <= LITTLE {
+            return self.append(buffers, bytes.len(), |out| out.extend_from_slice(bytes));
+        } else {
+            self.tail.push_back(Segment::Shared(Arc::clone(bytes)));
+        }
+        self.len += bytes.len();
+        self.last_pong = 0;
+    }
+
     /// Appends a pong, in place of an unwritten pong that is the last frame: RFC 6455 5.5.3 lets us answer only the
     /// most recent ping, and that bounds what a peer gets that pings and does not read.
     pub(crate) fn append_pong(&mut self, buffers: &mut Buffers, blocked: bool, frame: &[u8]) {
         let last = usize::from(self.last_pong);
         if blocked && last != 0 {
-            let alone = self.tail.len() + usize::from(!self.head.is_empty()) == 1;
-            let segment = self.tail.back_mut().unwrap_or(&mut self.head);
-            let begun = alone && self.start > segment.len() - last;
-            if !begun {
-                segment.truncate(segment.len() - last);
-                self.len -= last;
+            let alone = self.tail.len() + usize::from(!self.head.bytes().is_empty()) == 1;
+            if let Segment::Own(segment) = self.tail.back_mut().unwrap_or(&mut self.head) {
+                let begun = alone && self.start > segment.len() - last;
+                if !begun {
+                    segment.truncate(segment.len() - last);
+                    self.len -= last;
+                }
             }
         }
         self.append(buffers, frame.len(), |out| out.extend_from_slice(frame));
@@ -68,8 +95,8 @@ impl WriteQueue {
 
     /// The first bytes, for a writer that takes one slice at a time.
     pub(crate) fn front(&self) -> &[u8] {
-        let first =
-            if self.head.is_empty() { self.tail.front().map_or(&[][..], Vec::as_slice) } else { &self.head };
+        let head = self.head.bytes();
+        let first = if head.is_empty() { self.tail.front().map_or(&[][..], Segment::bytes) } else { head };
         &first[self.start..]
     }
 
@@ -86,7 +113,7 @@ impl WriteQueue {
     ) -> io::Result<bool> {
         while self.len > 0 {
             let result = if self.tail.is_empty() {
-                writer.write(&self.head[self.start..])
+                writer.write(&self.head.bytes()[self.start..])
             } else {
                 self.write_vectored(writer)
             };
@@ -106,14 +133,15 @@ impl WriteQueue {
         debug_assert!(written <= self.len);
         self.len -= written;
         let mut left = self.start + written;
-        if left >= self.head.len() && !self.head.is_empty() {
-            left -= self.head.len();
+        let head = self.head.bytes().len();
+        if left >= head && head > 0 {
+            left -= head;
             buffers.give(std::mem::take(&mut self.head));
         }
-        while self.head.is_empty() {
+        while self.head.bytes().is_empty() {
             match self.tail.front() {
-                Some(segment) if left >= segment.len() => {
-                    left -= segment.len();
+                Some(segment) if left >= segment.bytes().len() => {
+                    left -= segment.bytes().len();
                     if let Some(written) = self.tail.pop_front() {
                         buffers.give(written);
                     }
@@ -139,29 +167,68 @@ impl WriteQueue {
     fn room_for(&mut self, buffers: &mut Buffers, expected: usize) -> &mut Vec<u8> {
         let large = expected >= LARGE;
         // A segment that is large enough takes no more: a queue that never empties would keep all that it ever wrote.
-        if self.tail.is_empty() && (self.head.is_empty() || (!large && self.head.len() < LARGE)) {
+        let in_head = self.tail.is_empty()
+            && match &self.head {
+                Segment::Own(head) => head.is_empty() || (!large && head.len() < LARGE),
+                // Several small broadcasts, or one and an answer, are one piece.
+                Segment::Shared(head) => !large && head.len() <= LITTLE,
+            };
+        if in_head {
             if self.head.capacity() == 0 {
-                self.head = if large { Vec::with_capacity(expected) } else { buffers.take() };
+                let mut own = if large { Vec::with_capacity(expected) } else { buffers.take() };
+                own.extend_from_slice(self.head.bytes());
+                self.head = Segment::Own(own);
             }
-            return &mut self.head;
+        } else {
+            let fits = match self.tail.back() {
+                Some(Segment::Own(last)) => {
+                    last.capacity() - last.len() >= expected || (!large && last.len() < LARGE)
+                }
+                _ => false,
+            };
+            if !fits {
+                let own = if large { Vec::with_capacity(expected) } else { buffers.take() };
+                self.tail.push_back(Segment::Own(own));
+            }
         }
-        let fits =
-            |last: &Vec<u8>| last.capacity() - last.len() >= expected || (!large && last.len() < LARGE);
-        if !self.tail.back().is_some_and(fits) {
-            self.tail.push_back(if large { Vec::with_capacity(expected) } else { buffers.take() });
+        match self.tail.back_mut().unwrap_or(&mut self.head) {
+            Segment::Own(own) => own,
+            Segment::Shared(_) => unreachable!("it was just made one of our own"),
         }
-        self.tail.back_mut().expect("a segment was just pushed if there was none")
     }
 
     fn write_vectored(&self, writer: &mut impl io::Write) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
-        let head = (!self.head.is_empty()).then_some(self.head.as_slice());
-        for bytes in head.into_iter().chain(self.tail.iter().map(Vec::as_slice)).take(SLICES) {
+        let head = Some(self.head.bytes()).filter(|head| !head.is_empty());
+        for bytes in head.into_iter().chain(self.tail.iter().map(Segment::bytes)).take(SLICES) {
             slices[count] = IoSlice::new(if count == 0 { &bytes[self.start..] } else { bytes });
             count += 1;
         }
         writer.write_vectored(&slices[..count])
+    }
+}
+
+impl Segment {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Segment::Own(bytes) => bytes,
+            Segment::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Bytes that it takes without asking for memory; 0 for what is shared.
+    fn capacity(&self) -> usize {
+        match self {
+            Segment::Own(bytes) => bytes.capacity(),
+            Segment::Shared(_) => 0,
+        }
+    }
+}
+
+impl Default for Segment {
+    fn default() -> Segment {
+        Segment::Own(Vec::new())
     }
 }
 
@@ -189,7 +256,8 @@ impl Buffers {
         self.free.pop().unwrap_or_else(|| Vec::with_capacity(Self::FRESH))
     }
 
-    fn give(&mut self, mut buffer: Vec<u8>) {
+    fn give(&mut self, segment: Segment) {
+        let Segment::Own(mut buffer) = segment else { return };
         if buffer.capacity() <= Self::LARGEST && self.free.len() < Self::COUNT {
             buffer.clear();
             self.free.push(buffer);
@@ -265,7 +333,7 @@ mod tests {
             put(&mut queue, &mut buffers, &[2; 1000]);
             queue.consume(1000, &mut buffers);
         }
-        let memory = queue.head.capacity() + queue.tail.iter().map(Vec::capacity).sum::<usize>();
+        let memory = queue.head.capacity() + queue.tail.iter().map(Segment::capacity).sum::<usize>();
         assert!(memory < 64 * 1024, "{memory} bytes for {} that wait", queue.len());
     }
 
@@ -299,20 +367,51 @@ mod tests {
         assert_eq!(queue.front(), b"firstsecond");
     }
 
+    #[test]
+    fn what_is_shared_is_not_copied_and_what_follows_comes_behind_it() {
+        let (mut queue, mut buffers) = (WriteQueue::default(), Buffers::default());
+        let (small, large): (Arc<[u8]>, Arc<[u8]>) = ([1; 100].into(), [2; LITTLE + 1].into());
+        queue.append_shared(&mut buffers, &small);
+        assert_eq!((queue.front().as_ptr(), Arc::strong_count(&small)), (small.as_ptr(), 2));
+        queue.consume(100, &mut buffers);
+        assert_eq!((queue.len(), Arc::strong_count(&small)), (0, 1));
+
+        queue.append_shared(&mut buffers, &small);
+        queue.consume(30, &mut buffers);
+        queue.append_shared(&mut buffers, &small);
+        queue.append_pong(&mut buffers, true, b"pong");
+        assert!(queue.is_one_piece());
+        assert_eq!(queue.front(), [&[1; 170][..], b"pong"].concat());
+        queue.append_shared(&mut buffers, &large);
+        queue.append_shared(&mut buffers, &large);
+        assert_eq!(Arc::strong_count(&large), 3);
+        queue.append_pong(&mut buffers, true, b"first");
+        queue.append_pong(&mut buffers, true, b"again");
+        let mut socket = Socket { got: Vec::new(), room: vec![usize::MAX; 2] };
+        assert!(queue.write_to(&mut socket, &mut buffers).unwrap());
+        assert_eq!(socket.got, [&[1; 170][..], b"pong", &large, &large, b"again"].concat());
+        assert_eq!((Arc::strong_count(&large), queue.tail.capacity()), (1, 0));
+    }
+
     proptest! {
         #[test]
         fn bytes_leave_in_order_whatever_the_socket_takes(
-            parts in proptest::collection::vec(0usize..40_000, 1..12),
+            parts in proptest::collection::vec((0usize..40_000, 0usize..4), 1..12),
             rooms in proptest::collection::vec(0usize..30_000, 0..40),
         ) {
             let (mut queue, mut buffers) = (WriteQueue::default(), Buffers::default());
             let mut socket = Socket { got: Vec::new(), room: Vec::new() };
             let mut expected = Vec::new();
             let mut rooms = rooms.into_iter();
-            for (n, size) in parts.into_iter().enumerate() {
+            for (n, (size, kind)) in parts.into_iter().enumerate() {
+                let size = if kind < 2 { size } else { size % (2 * LITTLE) };
                 let bytes: Vec<u8> = (0..size).map(|i| (i * 31 + n * 7) as u8).collect();
                 expected.extend_from_slice(&bytes);
-                put(&mut queue, &mut buffers, &bytes);
+                if kind % 2 == 0 {
+                    put(&mut queue, &mut buffers, &bytes);
+                } else {
+                    queue.append_shared(&mut buffers, &bytes.into());
+                }
                 if let Some(room) = rooms.next() {
                     socket.room = vec![room];
                     queue.write_to(&mut socket, &mut buffers).unwrap();
