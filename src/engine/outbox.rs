@@ -54,8 +54,8 @@ pub(crate) struct Output {
     pub(crate) queue: WriteQueue,
     /// Of the connection in this slot; 0 when there is none.
     generation: u32,
-    /// Bytes that may wait before the connection is given up.
-    limit: usize,
+    /// Bytes that may wait before the connection is given up; less than 4 GiB.
+    limit: u32,
     /// The upgrade was answered with 101 and no close frame was sent: services may send.
     open: bool,
     /// A close frame is in the queue or on the wire: nothing may follow it (RFC 6455 5.5.1).
@@ -129,7 +129,7 @@ impl Outbox {
         self.presence[usize::from(self.worker)].arrive(self.id(key), by);
         let row = self.row(key);
         row.open = true;
-        row.limit = limit;
+        row.limit = u32::try_from(limit).unwrap_or(u32::MAX);
     }
 
     /// Lets nobody send any more. What waits is still sent.
@@ -289,7 +289,7 @@ impl Outbox {
         else {
             return Answer::Closed;
         };
-        if row.queue.len() > row.limit {
+        if row.queue.len() > row.limit as usize {
             row.full = true;
             row.open = false;
             self.presence[usize::from(self.worker)].leave(conn);

@@ -19,17 +19,21 @@ const SLICES: usize = 32;
 pub(crate) struct WriteQueue {
     /// The first bytes to go. Memory that is its own comes from, and goes back to, the worker's [`Buffers`].
     head: Segment,
-    /// What comes after `head`.
-    tail: VecDeque<Segment>,
-    /// Bytes of the first segment that are written already: less than its length.
-    start: usize,
+    /// What comes after `head`; most queues never have any.
+    tail: Option<Box<Tail>>,
     /// Bytes that wait, over all segments.
     len: usize,
+    /// Bytes of the first segment that are written already: less than its length.
+    start: u32,
     /// Length of the last frame if that is a pong, else 0.
     last_pong: u8,
 }
 
-/// Bytes in one piece.
+/// Segments that are not the first.
+#[derive(Debug, Default)]
+struct Tail(VecDeque<Segment>);
+
+/// Bytes in one piece: less than 4 GiB, since no string of Lua has more than 2.
 #[derive(Debug)]
 enum Segment {
     Own(Vec<u8>),
@@ -69,7 +73,7 @@ impl WriteQueue {
         } else if bytes.len() <= LITTLE {
             return self.append(buffers, bytes.len(), |out| out.extend_from_slice(bytes));
         } else {
-            self.tail.push_back(Segment::Shared(Arc::clone(bytes)));
+            self.push(Segment::Shared(Arc::clone(bytes)));
         }
         self.len += bytes.len();
         self.last_pong = 0;
@@ -80,9 +84,10 @@ impl WriteQueue {
     pub(crate) fn append_pong(&mut self, buffers: &mut Buffers, blocked: bool, frame: &[u8]) {
         let last = usize::from(self.last_pong);
         if blocked && last != 0 {
-            let alone = self.tail.len() + usize::from(!self.head.bytes().is_empty()) == 1;
-            if let Segment::Own(segment) = self.tail.back_mut().unwrap_or(&mut self.head) {
-                let begun = alone && self.start > segment.len() - last;
+            let alone = self.segments().count() == 1;
+            let start = self.start as usize;
+            if let Segment::Own(segment) = self.last() {
+                let begun = alone && start > segment.len() - last;
                 if !begun {
                     segment.truncate(segment.len() - last);
                     self.len -= last;
@@ -95,9 +100,7 @@ impl WriteQueue {
 
     /// The first bytes, for a writer that takes one slice at a time.
     pub(crate) fn front(&self) -> &[u8] {
-        let head = self.head.bytes();
-        let first = if head.is_empty() { self.tail.front().map_or(&[][..], Segment::bytes) } else { head };
-        &first[self.start..]
+        self.segments().next().map_or(&[][..], |first| &first[self.start as usize..])
     }
 
     /// True when all bytes are in [`WriteQueue::front`].
@@ -112,8 +115,8 @@ impl WriteQueue {
         buffers: &mut Buffers,
     ) -> io::Result<bool> {
         while self.len > 0 {
-            let result = if self.tail.is_empty() {
-                writer.write(&self.head.bytes()[self.start..])
+            let result = if self.tail.is_none() {
+                writer.write(&self.head.bytes()[self.start as usize..])
             } else {
                 self.write_vectored(writer)
             };
@@ -132,26 +135,24 @@ impl WriteQueue {
     pub(crate) fn consume(&mut self, written: usize, buffers: &mut Buffers) {
         debug_assert!(written <= self.len);
         self.len -= written;
-        let mut left = self.start + written;
+        let mut left = self.start as usize + written;
         let head = self.head.bytes().len();
         if left >= head && head > 0 {
             left -= head;
             buffers.give(std::mem::take(&mut self.head));
         }
-        while self.head.bytes().is_empty() {
-            match self.tail.front() {
-                Some(segment) if left >= segment.bytes().len() => {
-                    left -= segment.bytes().len();
-                    if let Some(written) = self.tail.pop_front() {
-                        buffers.give(written);
-                    }
-                }
-                _ => break,
+        if let Some(Tail(tail)) = self.tail.as_deref_mut().filter(|_| self.head.bytes().is_empty()) {
+            while tail.front().is_some_and(|segment| left >= segment.bytes().len()) {
+                let Some(segment) = tail.pop_front() else { break };
+                left -= segment.bytes().len();
+                buffers.give(segment);
+            }
+            if tail.is_empty() {
+                self.tail = None;
             }
         }
-        self.start = left;
+        self.start = left as u32;
         if self.len == 0 {
-            self.tail = VecDeque::new();
             self.last_pong = 0;
         }
     }
@@ -167,7 +168,7 @@ impl WriteQueue {
     fn room_for(&mut self, buffers: &mut Buffers, expected: usize) -> &mut Vec<u8> {
         let large = expected >= LARGE;
         // A segment that is large enough takes no more: a queue that never empties would keep all that it ever wrote.
-        let in_head = self.tail.is_empty()
+        let in_head = self.tail.is_none()
             && match &self.head {
                 Segment::Own(head) => head.is_empty() || (!large && head.len() < LARGE),
                 // Several small broadcasts, or one and an answer, are one piece.
@@ -180,29 +181,43 @@ impl WriteQueue {
                 self.head = Segment::Own(own);
             }
         } else {
-            let fits = match self.tail.back() {
-                Some(Segment::Own(last)) => {
+            let fits = match self.last() {
+                Segment::Own(last) => {
                     last.capacity() - last.len() >= expected || (!large && last.len() < LARGE)
                 }
-                _ => false,
+                Segment::Shared(_) => false,
             };
-            if !fits {
+            if !fits || self.tail.is_none() {
                 let own = if large { Vec::with_capacity(expected) } else { buffers.take() };
-                self.tail.push_back(Segment::Own(own));
+                self.push(Segment::Own(own));
             }
         }
-        match self.tail.back_mut().unwrap_or(&mut self.head) {
+        match self.last() {
             Segment::Own(own) => own,
             Segment::Shared(_) => unreachable!("it was just made one of our own"),
         }
     }
 
+    fn push(&mut self, segment: Segment) {
+        self.tail.get_or_insert_default().0.push_back(segment);
+    }
+
+    /// The segment that ends the queue; an empty one if it is empty.
+    fn last(&mut self) -> &mut Segment {
+        self.tail.as_mut().and_then(|tail| tail.0.back_mut()).unwrap_or(&mut self.head)
+    }
+
+    /// All segments that have bytes.
+    fn segments(&self) -> impl Iterator<Item = &[u8]> {
+        let head = Some(self.head.bytes()).filter(|head| !head.is_empty());
+        head.into_iter().chain(self.tail.iter().flat_map(|tail| tail.0.iter().map(Segment::bytes)))
+    }
+
     fn write_vectored(&self, writer: &mut impl io::Write) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
-        let head = Some(self.head.bytes()).filter(|head| !head.is_empty());
-        for bytes in head.into_iter().chain(self.tail.iter().map(Segment::bytes)).take(SLICES) {
-            slices[count] = IoSlice::new(if count == 0 { &bytes[self.start..] } else { bytes });
+        for bytes in self.segments().take(SLICES) {
+            slices[count] = IoSlice::new(if count == 0 { &bytes[self.start as usize..] } else { bytes });
             count += 1;
         }
         writer.write_vectored(&slices[..count])
@@ -310,7 +325,7 @@ mod tests {
         put(&mut queue, &mut buffers, &vec![8; 100_000]);
         let mut socket = Socket { got: Vec::new(), room: vec![usize::MAX; 9] };
         assert!(queue.write_to(&mut socket, &mut buffers).unwrap());
-        assert_eq!((queue.len(), queue.head.capacity(), queue.tail.capacity(), queue.start), (0, 0, 0, 0));
+        assert_eq!((queue.len(), queue.head.capacity(), queue.tail.is_none(), queue.start), (0, 0, true, 0));
         assert_eq!(socket.got.len(), 5 + 200_000);
     }
 
@@ -333,7 +348,8 @@ mod tests {
             put(&mut queue, &mut buffers, &[2; 1000]);
             queue.consume(1000, &mut buffers);
         }
-        let memory = queue.head.capacity() + queue.tail.iter().map(Segment::capacity).sum::<usize>();
+        let tail = queue.tail.iter().flat_map(|tail| &tail.0);
+        let memory = queue.head.capacity() + tail.map(Segment::capacity).sum::<usize>();
         assert!(memory < 64 * 1024, "{memory} bytes for {} that wait", queue.len());
     }
 
@@ -390,7 +406,7 @@ mod tests {
         let mut socket = Socket { got: Vec::new(), room: vec![usize::MAX; 2] };
         assert!(queue.write_to(&mut socket, &mut buffers).unwrap());
         assert_eq!(socket.got, [&[1; 170][..], b"pong", &large, &large, b"again"].concat());
-        assert_eq!((Arc::strong_count(&large), queue.tail.capacity()), (1, 0));
+        assert_eq!((Arc::strong_count(&large), queue.tail.is_none()), (1, true));
     }
 
     proptest! {

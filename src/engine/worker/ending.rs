@@ -98,7 +98,7 @@ impl Worker {
     /// The dedicated instance has handled what was marked; all its answers to that are in the output.
     pub(super) fn on_marked(&mut self, key: Key) {
         let Some(conn) = self.conns.get_mut(key) else { return };
-        conn.in_flight -= std::mem::take(&mut conn.marked);
+        conn.in_flight -= std::mem::take(&mut conn.marked) as usize;
         let waiting = self.outbox.waiting(key);
         self.let_go_on(key, waiting);
     }
@@ -115,12 +115,13 @@ impl Worker {
     /// when the peer has had time to read.
     pub(super) fn end(&mut self, key: Key, why: Ended) {
         let Some(conn) = self.conns.get_mut(key) else { return };
-        tracing::debug!(conn = %self.outbox.id(key), peer = %conn.peer, "connection ended: {why}");
+        let peer = std::net::SocketAddr::from(conn.peer);
+        tracing::debug!(conn = %self.outbox.id(key), %peer, "connection ended: {why}");
         let was_closing = conn.protocol.is_closing();
         let open = conn.protocol.is_open();
         let answerable = conn.can_answer();
         conn.protocol.close();
-        conn.held = Vec::new();
+        conn.held = None;
         match why {
             Ended::Full | Ended::Stalled | Ended::Undrained => {
                 conn.transport.reset_on_close();

@@ -5,7 +5,7 @@ use lapps_lua::reactive::Verdict;
 
 use super::batch::Delivered;
 use super::instances::fail;
-use super::{Conn, Fin, Home, Pause, Worker};
+use super::{Conn, Fin, Held, Home, Pause, Worker};
 use crate::engine::link::Link;
 use crate::engine::presence::ServedBy;
 use crate::engine::slab::Key;
@@ -58,9 +58,9 @@ impl Worker {
             self.handshakes_left -= 1;
         }
         let mut frames = FRAMES_PER_TURN;
-        if !conn.held.is_empty() {
-            let mut held = std::mem::take(&mut conn.held);
-            if !self.digest(key, &mut held, &mut frames) {
+        if let Some(mut held) = conn.held.take() {
+            let Held(held) = &mut *held;
+            if !self.digest(key, held, &mut frames) {
                 return self.flush(key);
             }
         }
@@ -124,7 +124,7 @@ impl Worker {
             Flow::Eaten => true,
             Flow::Paused(at, pause) => {
                 if let Some(conn) = self.conns.get_mut(key) {
-                    conn.held = bytes[at..].to_vec();
+                    conn.held = Some(Box::new(Held(bytes[at..].to_vec())));
                 }
                 self.pause(key, pause);
                 false
@@ -157,7 +157,7 @@ impl Worker {
                     let link = link_to(&mut self.links, instance);
                     if conn.marked == 0 && conn.in_flight > high_water / 4 && link.has_room() {
                         link.mark(self.outbox.id(key));
-                        conn.marked = conn.in_flight;
+                        conn.marked = u32::try_from(conn.in_flight).unwrap_or(u32::MAX);
                     }
                     if !link.has_room() {
                         return Flow::Paused(at, Pause::Ring);
@@ -220,7 +220,7 @@ impl Worker {
                 Some(Happening::Pong) => {}
                 Some(Happening::Close(code)) => return Flow::Ended(Ended::ByPeer(code)),
                 Some(Happening::Request(head)) => {
-                    let (registry, peer) = (&self.registry, conn.peer.ip());
+                    let (registry, peer) = (&self.registry, conn.peer.0);
                     let mut answer = Answer::Close { status: 500 };
                     self.outbox.append(key, |out| answer = upgrade::answer(&head, peer, registry, out));
                     match answer {

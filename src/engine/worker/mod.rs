@@ -116,10 +116,11 @@ pub(crate) struct Worker {
 struct Conn {
     transport: Transport,
     protocol: Connection,
-    peer: std::net::SocketAddr,
+    /// Address and port, in fewer bytes than a `SocketAddr` has.
+    peer: (std::net::IpAddr, u16),
     home: Home,
-    /// Plaintext that was read but not decoded, because the connection is paused. It owns memory only then.
-    held: Vec<u8>,
+    /// Plaintext that was read but not decoded, because the connection is paused.
+    held: Option<Box<Held>>,
     /// Why it is not read at the moment.
     pause: Pause,
     fin: Fin,
@@ -128,8 +129,8 @@ struct Conn {
     last_word: Option<LastWord>,
     /// Bytes that were given to its instance and are not handled: on their way to or from a dedicated one, or waiting.
     in_flight: usize,
-    /// How many of them a dedicated instance says when it has handled; 0 while it was not asked.
-    marked: usize,
+    /// How many of them a dedicated instance says when it has handled, at most 4 GiB; 0 while it was not asked.
+    marked: u32,
     /// The peer will send nothing more.
     eof: bool,
     /// A ping was sent and nothing has come since.
@@ -145,6 +146,9 @@ struct Conn {
     /// The earliest tick for which the wheel has an entry.
     scheduled: u32,
 }
+
+/// Bytes that are not decoded yet.
+struct Held(Vec<u8>);
 
 /// Who serves a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -414,9 +418,9 @@ impl Worker {
                 let conn = Conn {
                     transport,
                     protocol: Connection::new(),
-                    peer,
+                    peer: (peer.ip(), peer.port()),
                     home: Home::None,
-                    held: Vec::new(),
+                    held: None,
                     pause: Pause::No,
                     fin: Fin::No,
                     ring: RingSide::default(),
@@ -526,8 +530,8 @@ mod tests {
         );
         assert!(size_of::<Transport>() <= 16);
         assert!(size_of::<Connection>() <= 80);
-        assert!(size_of::<Conn>() <= 208);
-        assert!(size_of::<Output>() <= 104);
+        assert!(size_of::<Conn>() <= 176);
+        assert!(size_of::<Output>() <= 64);
     }
 
     fn worker(handshake: u32) -> Worker {

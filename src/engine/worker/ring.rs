@@ -3,7 +3,7 @@
 use mio::Token;
 
 use super::input::FRAMES_PER_TURN;
-use super::{Conn, Fin, Pause, Worker, key_of, token_of};
+use super::{Conn, Fin, Held, Pause, Worker, key_of, token_of};
 use crate::engine::outbox::Outbox;
 use crate::engine::slab::{Key, Slab};
 use crate::net::ended::Ended;
@@ -242,8 +242,9 @@ impl Worker {
             conn.ring.receiving = Receiving::Unasked;
         }
         if conn.pause != Pause::No {
-            conn.held.extend_from_slice(bytes);
-            if conn.held.len() > HELD && conn.ring.receiving == Receiving::Asked {
+            let Held(held) = &mut **conn.held.get_or_insert_with(|| Box::new(Held(Vec::new())));
+            held.extend_from_slice(bytes);
+            if held.len() > HELD && conn.ring.receiving == Receiving::Asked {
                 self.stop_receiving(key, Receiving::Stopping);
             }
             return;
@@ -398,7 +399,7 @@ mod tests {
                 worker.take_batch(&mut happenings.batch);
             }
             let conn = worker.conns.get_mut(key).unwrap();
-            let held = std::mem::take(&mut conn.held);
+            let Held(held) = *conn.held.take().unwrap();
             assert!(HELD < held.len() && held.len() <= HELD + BUFFERS * BUFFER_SIZE, "{}", held.len());
             received.extend(held);
             assert!(conn.ring.awaits_fault);
