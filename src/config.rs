@@ -25,7 +25,7 @@ pub use demo::demo;
 pub use deployment::{Deployment, deployment};
 pub use load::load;
 pub(crate) use memory::RING_BUFFERS;
-pub use memory::{MemoryBound, Part, RING_BYTES};
+pub use memory::{MemoryBound, Part, RING_AREA, RING_BYTES};
 pub use mistakes::{Mistake, Mistakes};
 pub use places::Places;
 pub use save::save;

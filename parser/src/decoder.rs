@@ -194,6 +194,17 @@ impl Decoder {
         start
     }
 
+    /// The memory of the message that the last [`Decoder::decode`] has handed out, and the byte of it at which the message begins,
+    /// if the decoder owned it: else its payload was borrowed from the input.
+    pub fn take_message(&mut self) -> Option<(Vec<u8>, usize)> {
+        if self.stage != Stage::Spent || self.fragmented.is_some() || self.control.is_some() {
+            return None;
+        }
+        let taken = (mem::take(&mut self.message), usize::from(self.apart));
+        self.release();
+        Some(taken)
+    }
+
     /// Bytes of heap held.
     pub fn heap(&self) -> usize {
         self.message.capacity() + self.control.as_ref().map_or(0, |_| size_of::<Control>())
@@ -587,6 +598,32 @@ mod tests {
         assert_eq!(decoder.stage, Stage::Partial);
         assert_eq!(decoder.decode(&LIMITS, rest).unwrap().incoming, Some(Incoming::Ping(b"ping")));
         assert_eq!(decoder.stage, Stage::Idle);
+    }
+
+    #[test]
+    fn the_memory_of_a_message_that_was_cut_may_be_taken() {
+        let mut decoder = Decoder::new(Role::Server);
+        for (len, cut) in [(5, 8), (40_000, 10_000)] {
+            let payload = vec![7; len];
+            let mut input = vec![];
+            frame::write_masked_frame(&mut input, true, OpCode::Binary, &payload, [9; 4]);
+            let mut whole = input.clone();
+            let (first, rest) = input.split_at_mut(cut);
+            assert_eq!(decoder.decode(&LIMITS, first).unwrap().incoming, None);
+            assert_eq!(decoder.take_message(), None, "it is not complete");
+            assert!(decoder.decode(&LIMITS, rest).unwrap().incoming.is_some());
+            let (bytes, from) = decoder.take_message().unwrap();
+            assert_eq!(bytes[from..], payload);
+            assert_eq!((decoder.stage, decoder.heap(), decoder.take_message()), (Stage::Idle, 0, None));
+            assert!(decoder.decode(&LIMITS, &mut whole).unwrap().incoming.is_some());
+            assert_eq!(decoder.take_message(), None, "it lay in the input");
+        }
+        let mut ping = vec![];
+        frame::write_masked_frame(&mut ping, true, OpCode::Ping, b"ping", [9; 4]);
+        let (first, rest) = ping.split_at_mut(8);
+        decoder.decode(&LIMITS, first).unwrap();
+        assert!(decoder.decode(&LIMITS, rest).unwrap().incoming.is_some());
+        assert_eq!(decoder.take_message(), None, "a ping is no message");
     }
 
     #[test]

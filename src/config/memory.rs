@@ -17,6 +17,9 @@ const STACK: u64 = 2 * 1024 * 1024;
 /// that goes over it is still taken.
 pub const RING_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Memory of such a ring for small messages, which are copied into it.
+pub const RING_AREA: u64 = 256 * 1024;
+
 /// The memory that a configuration can use at most, as the sum of its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryBound {
@@ -81,9 +84,9 @@ impl Config {
                 Placement::Dedicated(count) | Placement::Standalone(count) => count as u64,
             };
             if let Placement::Dedicated(_) = service.placement {
-                let each = RING_BYTES + service.max_inbound_message_size as u64;
+                let each = RING_AREA + RING_BYTES + service.max_inbound_message_size as u64;
                 bound.add(format!("{name}: rings to its instances"), workers * instances, each);
-                let each = RING_BYTES + service.outgoing_limit as u64;
+                let each = RING_AREA + RING_BYTES + service.outgoing_limit as u64;
                 bound.add(format!("{name}: rings from its instances"), workers * instances, each);
             }
             bound.add(format!("{name}: Lua"), instances, service.max_lua_memory as u64);
@@ -162,8 +165,8 @@ mod tests {
                 ("output that waits", 2000, 32 * MIB),
                 ("messages in queues (mqr)", 1, 256 * MIB),
                 ("echo: Lua", 2, 256 * MIB),
-                ("echo_dedicated: rings to its instances", 2, 20 * MIB),
-                ("echo_dedicated: rings from its instances", 2, 36 * MIB),
+                ("echo_dedicated: rings to its instances", 2, 20 * MIB + MIB / 4),
+                ("echo_dedicated: rings from its instances", 2, 36 * MIB + MIB / 4),
                 ("echo_dedicated: Lua", 1, 256 * MIB),
                 ("hello: Lua", 2, 256 * MIB),
             ]

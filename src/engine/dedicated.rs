@@ -1,6 +1,7 @@
 //! A dedicated instance: a thread with one Lua state, tied to every worker by a pair of rings.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
@@ -15,7 +16,7 @@ use super::clients::{Calls, Clients, GOODBYE, Host};
 use super::instance::{CLEANUP, Instance, Settled};
 use super::log_failure;
 use super::mail::{Letter, Mail};
-use super::mailbox::{Mailbox, Postbox, Weigh};
+use super::mailbox::{Mailbox, Postbox};
 use super::outlet::Outlet;
 use super::presence::ServedBy;
 use super::report::{Report, Who};
@@ -25,7 +26,7 @@ use crate::services::registry::Entry;
 /// Letters taken from one worker before the next one's turn comes.
 const BATCH: usize = 64;
 
-/// Their bytes: with so many no more are taken. What is taken does not count for the ring any more.
+/// Their bytes: with so many no more are taken.
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// What a dedicated instance is made of.
@@ -44,8 +45,6 @@ pub(crate) struct Parts {
 /// The state of the thread's loop.
 struct Dedicated {
     mailbox: Mailbox<Letter>,
-    /// Those that are being handled.
-    letters: Vec<Letter>,
     batch: Batch,
     instance: Instance,
     outlet: Outlet,
@@ -75,9 +74,9 @@ pub(crate) fn run(parts: Parts) {
     let _ = reports.send(if waits { Report::Waits(who) } else { Report::Started(who, Ok(())) });
     let clients = Clients::own(mailbox.wake(), &settings);
     let marks = HashSet::new();
-    let (letters, batch) = (Vec::with_capacity(BATCH), Batch::default());
+    let batch = Batch::default();
     let mut dedicated =
-        Dedicated { mailbox, letters, batch, instance, outlet, clients, marks, who, reports, exit: None };
+        Dedicated { mailbox, batch, instance, outlet, clients, marks, who, reports, exit: None };
     if dedicated.serve() {
         dedicated.wind_down();
     }
@@ -108,46 +107,53 @@ impl Dedicated {
     /// Takes a batch of letters of each worker. False: there were none.
     fn take_letters(&mut self) -> bool {
         let mut took = false;
-        let mut letters = std::mem::take(&mut self.letters);
         for sender in 0..self.mailbox.senders() {
-            let mut bytes = 0;
-            while letters.len() < BATCH && bytes < BATCH_BYTES {
-                let Some(letter) = self.mailbox.take(sender) else { break };
-                bytes += letter.weight();
-                letters.push(letter);
-            }
-            if !letters.is_empty() {
+            let count = self.batch_of(sender);
+            if count > 0 {
                 took = true;
-                self.on_letters(&letters);
-                letters.clear();
+                self.on_letters(sender, count);
+                // Their payloads were read where they lie: only now there is room again.
+                for _ in 0..count {
+                    self.mailbox.take(sender);
+                }
                 self.mailbox.settle(sender);
                 self.outlet.notify();
             }
         }
-        self.letters = letters;
         took
     }
 
-    fn on_letters(&mut self, letters: &[Letter]) {
+    /// How many letters of a worker make up a batch.
+    fn batch_of(&mut self, sender: usize) -> usize {
+        let there = self.mailbox.count(sender).min(BATCH);
+        let (mut count, mut bytes) = (0, 0);
+        while count < there && bytes < BATCH_BYTES {
+            bytes += self.mailbox.get(sender, count).map_or(0, |(_, payload)| payload.len());
+            count += 1;
+        }
+        count
+    }
+
+    fn on_letters(&mut self, sender: usize, count: usize) {
         let mut at = 0;
-        while at < letters.len() {
-            match self.on_messages(&letters[at..]) {
+        while at < count {
+            match self.on_messages(sender, at..count) {
                 0 => {
-                    self.on_letter(&letters[at]);
+                    self.on_letter(sender, at);
                     at += 1;
                 }
-                count => at += count,
+                delivered => at += delivered,
             }
         }
     }
 
-    /// Delivers the messages at the front; tells how many letters that were.
-    fn on_messages(&mut self, letters: &[Letter]) -> usize {
-        let Dedicated { batch, instance, outlet, .. } = self;
+    /// Delivers the messages at the front of these letters; tells how many letters that were.
+    fn on_messages(&mut self, sender: usize, letters: Range<usize>) -> usize {
+        let Dedicated { mailbox, batch, instance, outlet, .. } = self;
         let batch = batch.begin();
-        for letter in letters {
-            match letter {
-                Letter::Message { conn, opcode, payload } if !outlet.has_closed(*conn) => {
+        for nth in letters {
+            match mailbox.get(sender, nth) {
+                Some((Letter::Message { conn, opcode }, payload)) if !outlet.has_closed(*conn) => {
                     match Message::new(*conn, *opcode, payload) {
                         Some(message) => batch.push(message),
                         None => break,
@@ -167,31 +173,33 @@ impl Dedicated {
         count
     }
 
-    fn on_letter(&mut self, letter: &Letter) {
+    fn on_letter(&mut self, sender: usize, nth: usize) {
+        let Dedicated { mailbox, instance, outlet, .. } = self;
+        let Some((letter, payload)) = mailbox.get(sender, nth) else { return };
         let event = match letter {
             Letter::Opened(conn) => Event::Opened(*conn),
-            Letter::Message { conn, opcode, payload } => {
+            Letter::Message { conn, opcode } => {
                 // We closed it while the message was on its way: as if it had come after our close frame.
-                if self.outlet.has_closed(*conn) {
+                if outlet.has_closed(*conn) {
                     return;
                 }
                 Event::Message { conn: *conn, opcode: *opcode, payload }
             }
             Letter::Disconnected(conn) => {
                 self.marks.remove(conn);
-                self.outlet.farewell(*conn);
+                outlet.farewell(*conn);
                 Event::Disconnected(*conn)
             }
             Letter::Mark(conn) => {
-                if self.instance.is_waiting(*conn) {
+                if instance.is_waiting(*conn) {
                     self.marks.insert(*conn);
                 } else {
-                    self.outlet.marked(*conn);
+                    outlet.marked(*conn);
                 }
                 return;
             }
             Letter::Stop { .. } => {
-                if self.instance.stop(&mut self.outlet) {
+                if instance.stop(outlet) {
                     let _ = self.reports.send(Report::Stopped(self.who));
                 }
                 return;
@@ -202,7 +210,7 @@ impl Dedicated {
             }
         };
         // What waits weighs on its connection until the mark behind it goes back.
-        if let Verdict::Fail(failure) = self.instance.deliver(&mut self.outlet, event) {
+        if let Verdict::Fail(failure) = instance.deliver(outlet, event) {
             self.on_failure(&failure);
         }
     }

@@ -1,6 +1,8 @@
 //! Messages as the bytes of their frames.
 
-use lapps_parser::frame::{self, MAX_HEADER_LEN, OpCode};
+use lapps_parser::frame::{self, FrameHeader, MAX_HEADER_LEN, OpCode};
+
+use super::spsc::Payload;
 
 /// Payload bytes of one frame where `auto_fragment` is on: what fits into a segment of an Ethernet frame.
 const FRAGMENT: usize = 1392;
@@ -25,6 +27,16 @@ impl Framing {
         } else {
             frame::write_frame(out, true, opcode, payload);
         }
+    }
+
+    /// The same as the payload of a letter: the message is copied once, from where it is to where the letter goes.
+    pub(crate) fn post<R>(self, opcode: OpCode, payload: &[u8], put: impl FnOnce(Payload<'_>) -> R) -> R {
+        if self.cuts(payload.len()) {
+            let mut frames = Vec::with_capacity(self.room(payload.len()));
+            self.write(&mut frames, opcode, payload);
+            return put(Payload::Owned(frames, 0));
+        }
+        put(Payload::Copied([&FrameHeader::unmasked(opcode, payload.len()).encode(), payload]))
     }
 
     fn cuts(self, len: usize) -> bool {

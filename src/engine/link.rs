@@ -8,6 +8,8 @@ use lapps_parser::frame::OpCode;
 use super::mail::Letter;
 use super::mailbox::Postbox;
 use super::slab::Key;
+use super::spsc::{Payload, SMALL};
+use crate::sys::APART;
 
 /// For so many letters of room one more connection goes on: about as many as a busy one has waiting.
 const SHARE: usize = 16;
@@ -15,8 +17,6 @@ const SHARE: usize = 16;
 /// The worker's end of the ring to one instance.
 pub(crate) struct Link {
     post: Postbox<Letter>,
-    /// Letters were put in since the instance was last notified.
-    fresh: bool,
     /// Beginnings and ends of connections that found no room: at most one of each per connection, and no message passes
     /// them.
     news: VecDeque<News>,
@@ -40,7 +40,6 @@ impl Link {
     pub(crate) fn new(post: Postbox<Letter>) -> Link {
         Link {
             post,
-            fresh: false,
             news: VecDeque::new(),
             waiting: VecDeque::new(),
             went_on: Vec::new(),
@@ -56,17 +55,27 @@ impl Link {
 
     /// Passes on a message; [`Link::has_room`] was true.
     pub(crate) fn message(&mut self, conn: ConnId, opcode: OpCode, payload: &[u8]) {
-        let put = self.post.put(Letter::Message { conn, opcode, payload: payload.into() });
+        if payload.len() <= SMALL {
+            return self.put(conn, opcode, Payload::Copied([payload, &[]]));
+        }
+        // Half a page off the place that it will have in Lua: see `APART`.
+        let mut bytes = Vec::with_capacity(APART + payload.len());
+        bytes.resize(APART, 0);
+        bytes.extend_from_slice(payload);
+        self.put(conn, opcode, Payload::Owned(bytes, APART));
+    }
+
+    /// Passes on a message that has memory of its own; [`Link::has_room`] was true.
+    pub(crate) fn put(&mut self, conn: ConnId, opcode: OpCode, payload: Payload<'_>) {
+        let put = self.post.put_with(Letter::Message { conn, opcode }, payload);
         debug_assert!(put.is_ok(), "has_room was asked");
         self.last = Some(conn);
-        self.fresh = true;
     }
 
     /// Asks to be told when the instance has handled what `conn` has sent so far; [`Link::has_room`] was true.
     pub(crate) fn mark(&mut self, conn: ConnId) {
         let put = self.post.put(Letter::Mark(conn));
         debug_assert!(put.is_ok(), "has_room was asked");
-        self.fresh = true;
     }
 
     /// Passes on, now or later, that a connection has been upgraded.
@@ -117,10 +126,7 @@ impl Link {
 
     /// Wakes the instance if there is something new for it.
     pub(crate) fn notify(&mut self) {
-        if self.fresh {
-            self.fresh = false;
-            self.post.notify();
-        }
+        self.post.notify();
     }
 
     /// True when the instance has been told of every ended connection.
@@ -138,7 +144,6 @@ impl Link {
                 break;
             }
             self.news.pop_front();
-            self.fresh = true;
         }
     }
 }

@@ -97,7 +97,7 @@ impl Listener {
                 Err(error) => tracing::debug!("accept: {error}"),
             }
         }
-        for post in &self.posts {
+        for post in &mut self.posts {
             post.notify();
         }
         wait

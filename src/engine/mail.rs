@@ -17,8 +17,8 @@ use crate::services::registry::Registry;
 pub(crate) enum Mail {
     /// A listener has accepted a connection for this worker.
     Accepted(TcpStream, SocketAddr),
-    /// A service elsewhere sends a message to a connection of this worker.
-    Send { conn: ConnId, opcode: OpCode, payload: Box<[u8]> },
+    /// A service elsewhere sends a message to a connection of this worker: its payload are the frames.
+    Frames(ConnId),
     /// A service elsewhere closes a connection of this worker.
     Close { conn: ConnId, code: CloseCode, reason: Box<str> },
     /// A broadcast, as the bytes of its frames, to those who listened when it was made.
@@ -49,7 +49,6 @@ pub(crate) enum Mail {
 impl Weigh for Mail {
     fn weight(&self) -> usize {
         match self {
-            Mail::Send { payload, .. } => payload.len(),
             Mail::Close { reason, .. } => reason.len(),
             Mail::Publish { listeners, frames } => frames.len() + size_of_val(&**listeners),
             _ => 0,
@@ -58,11 +57,12 @@ impl Weigh for Mail {
 }
 
 /// What is said to an instance that has a thread of its own.
+#[derive(Clone, Copy)]
 pub(crate) enum Letter {
     /// A connection that this instance serves has been upgraded.
     Opened(ConnId),
-    /// A message of a connection that this instance serves.
-    Message { conn: ConnId, opcode: OpCode, payload: Box<[u8]> },
+    /// A message of a connection that this instance serves, with its payload.
+    Message { conn: ConnId, opcode: OpCode },
     /// A connection that this instance serves has ended.
     Disconnected(ConnId),
     /// To be sent back, as [`Mail::Marked`], when it is reached and no message that came before it waits.
@@ -75,9 +75,6 @@ pub(crate) enum Letter {
 
 impl Weigh for Letter {
     fn weight(&self) -> usize {
-        match self {
-            Letter::Message { payload, .. } => payload.len(),
-            _ => 0,
-        }
+        0
     }
 }

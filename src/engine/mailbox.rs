@@ -1,29 +1,35 @@
 //! A thread's mailbox: one bounded ring per sender, one wake-up for all of them, and a wake-up back when there is room.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::{Duration, Instant};
 
-use super::spsc::{self, Consumer, Producer};
+use super::spsc::{self, Bounds, Bytes, Consumer, Payload, Producer};
 use super::wake::Wake;
 use crate::config::RING_BYTES;
 
-/// Letters that one ring holds. A ring is full, too, when more than [`RING_BYTES`] of payload lie in it; the letter that
-/// goes over that is still taken.
+/// Letters that one ring holds. A ring is full, too, when its letters weigh more than [`RING_BYTES`], with their payloads;
+/// the letter that goes over that is still taken.
 pub(crate) const RING_LETTERS: usize = 1024;
 
-/// How many bytes a letter owns besides itself.
+/// How many bytes a letter owns besides itself and its payload.
 pub(crate) trait Weigh {
     fn weight(&self) -> usize;
 }
 
-/// Makes a line on which the thread that `sender` wakes writes to the one that `reader` wakes.
-pub(crate) fn line<T: Send + Weigh>(reader: &Arc<Wake>, sender: &Arc<Wake>) -> (Postbox<T>, Inlet<T>) {
-    let (producer, consumer) = spsc::ring(RING_LETTERS);
+/// Makes a line on which the thread that `sender` wakes writes to the one that `reader` wakes. `area` is for small payloads:
+/// see [`Bounds`].
+pub(crate) fn line<T: Send + Weigh>(
+    reader: &Arc<Wake>,
+    sender: &Arc<Wake>,
+    area: usize,
+) -> (Postbox<T>, Inlet<T>) {
+    let bounds = Bounds { records: RING_LETTERS, weight: RING_BYTES as usize, area };
+    let (producer, consumer) = spsc::ring(bounds);
     let back = Arc::new(Back::default());
-    let inlet = Inlet { ring: consumer, back: Arc::clone(&back), wake: Arc::clone(sender), taken: 0 };
+    let inlet = Inlet { ring: consumer, back: Arc::clone(&back), wake: Arc::clone(sender) };
     let (reader, own) = (Arc::clone(reader), Arc::clone(sender));
-    (Postbox { ring: producer, back, sent: 0, reader, own }, inlet)
+    (Postbox { ring: producer, back, fresh: false, reader, own }, inlet)
 }
 
 /// The reading end: all that other threads may say to this one.
@@ -39,15 +45,11 @@ pub(crate) struct Inlet<T: Send> {
     back: Arc<Back>,
     /// The sender's own wake-up.
     wake: Arc<Wake>,
-    /// Always equal to `back.taken`: only this end adds to it.
-    taken: u64,
 }
 
 /// What the reader tells a sender.
 #[derive(Default)]
 struct Back {
-    /// Bytes taken out since the beginning.
-    taken: AtomicU64,
     /// The sender found no room and wants to be woken when there is some.
     starving: AtomicBool,
     /// Nobody will ever take anything out again.
@@ -60,9 +62,9 @@ impl<T: Send + Weigh> Mailbox<T> {
         Mailbox { senders: Vec::new(), wake }
     }
 
-    /// Adds a sender, which `wake` wakes.
+    /// Adds a sender of letters that have mostly no payload, which `wake` wakes.
     pub(crate) fn sender(&mut self, wake: &Arc<Wake>) -> Postbox<T> {
-        let (postbox, inlet) = line(&self.wake, wake);
+        let (postbox, inlet) = line(&self.wake, wake, 0);
         self.attach(inlet);
         postbox
     }
@@ -87,17 +89,25 @@ impl<T: Send + Weigh> Mailbox<T> {
         self.senders.len()
     }
 
-    /// Takes the next letter of one sender.
+    /// Takes the next letter of one sender; its payload, if it has one, is dropped.
     pub(crate) fn take(&mut self, sender: usize) -> Option<T> {
-        let sender = self.senders[sender].as_mut()?;
-        let letter = sender.ring.pop()?;
-        let weight = letter.weight() as u64;
-        if weight > 0 {
-            sender.taken += weight;
-            // Only a figure; the ring's own indices order the letters.
-            sender.back.taken.store(sender.taken, Ordering::Relaxed);
-        }
-        Some(letter)
+        self.senders[sender].as_mut()?.ring.pop()
+    }
+
+    /// The next letter of one sender, with its payload.
+    pub(crate) fn front(&mut self, sender: usize) -> Option<(&mut T, Bytes<'_>)> {
+        self.senders[sender].as_mut()?.ring.front()
+    }
+
+    /// How many letters of one sender are there.
+    pub(crate) fn count(&mut self, sender: usize) -> usize {
+        self.senders[sender].as_mut().map_or(0, |sender| sender.ring.count())
+    }
+
+    /// The `nth` of the letters that were counted, with its payload. It stays until it is taken, and counts for the ring as
+    /// long.
+    pub(crate) fn get(&self, sender: usize, nth: usize) -> Option<(&T, &[u8])> {
+        self.senders[sender].as_ref()?.ring.get(nth)
     }
 
     /// To be called after a batch was taken from `sender`: wakes it if it waits for room.
@@ -157,8 +167,8 @@ impl<T: Send> Drop for Inlet<T> {
 pub(crate) struct Postbox<T: Send + Weigh> {
     ring: Producer<T>,
     back: Arc<Back>,
-    /// Bytes put in since the beginning.
-    sent: u64,
+    /// Letters were put in since the reader was last notified.
+    fresh: bool,
     reader: Arc<Wake>,
     own: Arc<Wake>,
 }
@@ -167,23 +177,26 @@ impl<T: Send + Weigh> Postbox<T> {
     /// Puts a letter in, or gives it back when this sender's ring is full. Nobody is woken: call [`Postbox::notify`]
     /// after the last letter of a batch.
     pub(crate) fn put(&mut self, letter: T) -> Result<(), T> {
-        if !self.has_room() {
-            return Err(letter);
-        }
-        let weight = letter.weight() as u64;
-        self.ring.push(letter)?;
-        self.sent += weight;
+        self.put_with(letter, Payload::NONE)
+    }
+
+    /// Like [`Postbox::put`], with a payload.
+    #[inline]
+    pub(crate) fn put_with(&mut self, letter: T, payload: Payload<'_>) -> Result<(), T> {
+        let weight = letter.weight();
+        self.ring.push(letter, weight, payload)?;
+        self.fresh = true;
         Ok(())
     }
 
     /// True when the next `put` will succeed.
     pub(crate) fn has_room(&mut self) -> bool {
-        self.sent - self.back.taken.load(Ordering::Relaxed) < RING_BYTES && self.ring.has_room()
+        self.ring.has_room()
     }
 
     /// How many letters without weight will be taken at least.
     pub(crate) fn room(&mut self) -> usize {
-        if self.has_room() { self.ring.room() } else { 0 }
+        self.ring.room()
     }
 
     /// Asks to be woken when there is room; false if there is room already.
@@ -197,18 +210,28 @@ impl<T: Send + Weigh> Postbox<T> {
         true
     }
 
-    /// Wakes the reader if it sleeps.
-    pub(crate) fn notify(&self) {
-        self.reader.notify();
+    /// Wakes the reader if it sleeps and there is something new for it.
+    pub(crate) fn notify(&mut self) {
+        if self.fresh {
+            self.fresh = false;
+            self.ring.look();
+            self.reader.notify();
+        }
     }
 
     /// Puts a letter in and wakes the reader; waits while the ring is full, and drops the letter if the reader is gone.
     /// Only for threads that park, and only towards a reader that never waits for the caller: an instance may wait for a
     /// worker, a worker waits for nobody.
     pub(crate) fn send(&mut self, letter: T) {
-        let mut letter = letter;
-        while let Err(back) = self.put(letter) {
-            letter = back;
+        self.wait_for_room();
+        // Without room there is no reader.
+        let _ = self.put(letter);
+        self.notify();
+    }
+
+    /// Wakes the reader and waits until there is room, or the reader is gone. As for [`Postbox::send`].
+    pub(crate) fn wait_for_room(&mut self) {
+        while !self.has_room() {
             self.reader.notify();
             self.own.prepare();
             let starves = self.starve();
@@ -221,7 +244,6 @@ impl<T: Send + Weigh> Postbox<T> {
                 return;
             }
         }
-        self.reader.notify();
     }
 }
 
@@ -232,12 +254,6 @@ mod tests {
     impl Weigh for u32 {
         fn weight(&self) -> usize {
             0
-        }
-    }
-
-    impl Weigh for Vec<u8> {
-        fn weight(&self) -> usize {
-            self.len()
         }
     }
 
@@ -267,10 +283,15 @@ mod tests {
     fn bytes_count_too_but_one_large_letter_always_goes() {
         let mut mailbox = mailbox();
         let mut sender = mailbox.sender(&Arc::new(Wake::thread()));
-        sender.put(vec![0; 2 * RING_BYTES as usize]).unwrap();
-        assert!(sender.put(vec![1]).is_err());
+        let large = vec![0; 2 * RING_BYTES as usize];
+        sender.put_with(1, Payload::Copied([&large, &[]])).unwrap();
+        assert!(sender.put(2).is_err());
+        // It is there as long as it is read.
+        assert_eq!(mailbox.count(0), 1);
+        assert_eq!(mailbox.get(0, 0), Some((&1, &large[..])));
+        assert!(sender.put(2).is_err());
         mailbox.take(0).unwrap();
-        sender.put(vec![1]).unwrap();
+        sender.put(2).unwrap();
     }
 
     #[test]
@@ -298,7 +319,7 @@ mod tests {
         let mut mailbox = mailbox();
         let wake = Arc::new(Wake::thread());
         let _first = mailbox.sender(&wake);
-        let (mut second, inlet) = line(mailbox.wake(), &wake);
+        let (mut second, inlet) = line(mailbox.wake(), &wake, 0);
         second.put(2).unwrap();
         assert!(mailbox.is_empty(), "it is not attached");
         assert_eq!(mailbox.attach(inlet), 1);
@@ -311,7 +332,7 @@ mod tests {
         for n in 0..2 * RING_LETTERS as u32 {
             second.send(n);
         }
-        assert_eq!(mailbox.attach(line(mailbox.wake(), &wake).1), 1);
+        assert_eq!(mailbox.attach(line(mailbox.wake(), &wake, 0).1), 1);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::mail::Mail;
 use super::mailbox::Postbox;
 use super::presence::{Presence, ServedBy};
 use super::slab::{CHUNK, Key};
+use super::spsc::{Bytes, Payload};
 use crate::net::write_queue::{Buffers, WriteQueue};
 use crate::services::registry::{Entry, Registry};
 
@@ -257,7 +258,7 @@ impl Outbox {
     /// Wakes the workers that got mail from us.
     pub(crate) fn notify(&mut self) {
         for worker in self.to_notify.drain(..) {
-            if let Some(post) = &self.posts[usize::from(worker)] {
+            if let Some(post) = &mut self.posts[usize::from(worker)] {
                 post.notify();
             }
         }
@@ -273,13 +274,16 @@ impl Outbox {
 
     fn send(&mut self, conn: ConnId, opcode: OpCode, payload: &[u8]) -> Answer {
         let framing = self.framing;
-        self.write(conn, |queue, buffers| {
-            queue.append(buffers, framing.room(payload.len()), |out| framing.write(out, opcode, payload));
-        })
+        self.write(conn, framing.room(payload.len()), |out| framing.write(out, opcode, payload))
     }
 
-    /// Appends frames to the output of an open connection of this worker.
-    fn write(&mut self, conn: ConnId, append: impl FnOnce(&mut WriteQueue, &mut Buffers)) -> Answer {
+    /// Appends frames of about so many bytes to the output of an open connection of this worker.
+    fn write(&mut self, conn: ConnId, expected: usize, write: impl FnOnce(&mut Vec<u8>)) -> Answer {
+        self.admit(conn, |queue, buffers| queue.append(buffers, expected, write))
+    }
+
+    /// Lets `append` put frames into the output of an open connection of this worker.
+    fn admit(&mut self, conn: ConnId, append: impl FnOnce(&mut WriteQueue, &mut Buffers)) -> Answer {
         let slot = conn.slot();
         let Some(row) = self
             .chunks
@@ -340,12 +344,26 @@ impl Outbox {
     pub(crate) fn deliver(&mut self, listeners: &[ConnId], frames: &Arc<[u8]>) {
         for conn in listeners {
             // Who has gone meanwhile, or does not read, is no concern of the others.
-            let _ = self.write(*conn, |queue, buffers| queue.append_shared(buffers, frames));
+            let _ = self.admit(*conn, |queue, buffers| queue.append_shared(buffers, frames));
         }
     }
 
+    /// Appends frames that another thread has made to the output of a connection of this worker.
+    pub(crate) fn pass_on(&mut self, conn: ConnId, frames: Bytes<'_>) {
+        // What has become of the connection is known to its service already, or will be in a moment.
+        let _ = match frames {
+            Bytes::Here(frames) => self.write(conn, frames.len(), |out| out.extend_from_slice(frames)),
+            Bytes::Owned(frames, 0) => self.admit(conn, |queue, buffers| {
+                queue.append_owned(buffers, std::mem::take(frames));
+            }),
+            Bytes::Owned(frames, from) => {
+                self.write(conn, frames.len() - from, |out| out.extend_from_slice(&frames[from..]))
+            }
+        };
+    }
+
     /// Hands a command about a connection of another worker to that worker.
-    fn forward(&mut self, conn: ConnId, mail: Mail) -> Answer {
+    fn forward(&mut self, conn: ConnId, mail: Mail, payload: Payload<'_>) -> Answer {
         let Some(presence) = self.presence.get(usize::from(conn.worker())) else {
             return Answer::Closed;
         };
@@ -356,7 +374,7 @@ impl Outbox {
             return Answer::Closed;
         }
         let closes = matches!(mail, Mail::Close { .. });
-        if post.put(mail).is_err() {
+        if post.put_with(mail, payload).is_err() {
             return Answer::Full;
         }
         if closes {
@@ -380,7 +398,8 @@ impl Outbox {
                 self.send(conn, opcode, payload)
             }
             Command::Send { conn, opcode, payload } => {
-                self.forward(conn, Mail::Send { conn, opcode, payload: payload.into() })
+                let framing = self.framing;
+                framing.post(opcode, payload, |frames| self.forward(conn, Mail::Frames(conn), frames))
             }
             Command::Close { conn, code, reason } if conn.worker() == self.worker => {
                 let key = Key { slot: conn.slot(), generation: conn.generation() };
@@ -391,7 +410,7 @@ impl Outbox {
                 Answer::Done
             }
             Command::Close { conn, code, reason } => {
-                self.forward(conn, Mail::Close { conn, code, reason: reason.into() })
+                self.forward(conn, Mail::Close { conn, code, reason: reason.into() }, Payload::NONE)
             }
             Command::CreateChannel(channel) => self.channels.create(channel),
             Command::Subscribe { conn, channel } => self.channels.subscribe(channel, conn),

@@ -72,8 +72,8 @@ impl Outlet {
     }
 
     /// Wakes the workers that got something.
-    pub(crate) fn notify(&self) {
-        for post in &self.posts {
+    pub(crate) fn notify(&mut self) {
+        for post in &mut self.posts {
             post.notify();
         }
     }
@@ -89,10 +89,9 @@ impl Outlet {
     }
 
     fn put(&mut self, worker: usize, mail: Mail) {
-        if let Err(mail) = self.posts[worker].put(mail) {
-            // The worker has more of ours than it can take in a turn. It waits for nobody, so we can wait for it.
-            self.posts[worker].send(mail);
-        }
+        let post = &mut self.posts[worker];
+        post.wait_for_room();
+        let _ = post.put(mail);
     }
 }
 
@@ -104,7 +103,14 @@ impl Port for Outlet {
                     // No worker has the number of the outgoing ones, so they are found here.
                     return self.calls.command(OWNER, command);
                 }
-                self.put(usize::from(conn.worker()), Mail::Send { conn, opcode, payload: payload.into() });
+                let framing = self.channels.framing();
+                let post = &mut self.posts[usize::from(conn.worker())];
+                framing.post(opcode, payload, |frames| {
+                    // The worker may have more of ours than it can take in a turn. It waits for nobody, so we can wait for it.
+                    post.wait_for_room();
+                    // Without room there is no worker any more.
+                    let _ = post.put_with(Mail::Frames(conn), frames);
+                });
                 Answer::Done
             }
             Command::Close { conn, code, reason } => {

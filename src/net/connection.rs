@@ -70,6 +70,14 @@ impl Connection {
         }
     }
 
+    /// The memory of the message that was handed out last; see [`Decoder::take_message`].
+    pub(crate) fn take_message(&mut self) -> Option<(Vec<u8>, usize)> {
+        match self {
+            Connection::Open(decoder) => decoder.take_message(),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         matches!(self, Connection::Open(_))
     }

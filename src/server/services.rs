@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::threads::Kind;
 use super::versions::{Member, Phase};
 use super::{Outcome, Server, StartError, Turn};
-use crate::config::{Placement, Service};
+use crate::config::{Placement, RING_AREA, Service};
 use crate::engine::mail::{Letter, Mail};
 use crate::engine::mailbox::{self, Mailbox, Postbox};
 use crate::engine::report::{Report, Who};
@@ -128,8 +128,12 @@ impl Server {
         let instance = entry.instances.start + who.nth;
         let mut posts = Vec::new();
         for (worker, its_wake) in self.workers.iter_mut().zip(&self.worker_wakes) {
-            let link = serves.then(|| Box::new(Link::new(mailbox.sender(its_wake))));
-            let (post, inlet) = mailbox::line(its_wake, &wake);
+            let link = serves.then(|| {
+                let (post, inlet) = mailbox::line(&wake, its_wake, RING_AREA as usize);
+                mailbox.attach(inlet);
+                Box::new(Link::new(post))
+            });
+            let (post, inlet) = mailbox::line(its_wake, &wake, RING_AREA as usize);
             worker.send(Mail::Connect { instance, link, inlet: Box::new(inlet) });
             posts.push(post);
         }

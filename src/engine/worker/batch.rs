@@ -1,9 +1,10 @@
-//! The whole messages of one read, delivered to a co-located instance in batches.
+//! The whole messages of one read, delivered to their instance together.
 
 use lapps_lua::Message;
 use lapps_lua::reactive::Verdict;
 use lapps_parser::decoder::{Limits, Violation};
 
+use super::input::{OVERHEAD, link_to};
 use super::instances::fail;
 use super::{Conn, Worker};
 use crate::engine::slab::Key;
@@ -21,6 +22,41 @@ pub(super) enum Delivered {
 }
 
 impl Worker {
+    /// Decodes whole messages from the front of `bytes` and gives them to the dedicated instance, as many as come before the next
+    /// mark, or before the connection has to wait. `frames` is how many it may eat.
+    pub(super) fn post_whole(
+        &mut self,
+        key: Key,
+        instance: u16,
+        limits: &Limits,
+        high_water: usize,
+        frames: &mut u32,
+        bytes: &mut [u8],
+    ) -> Delivered {
+        let Worker { conns, outbox, links, .. } = self;
+        let Some(Conn { protocol: Connection::Open(decoder), in_flight, marked, .. }) = conns.get_mut(key)
+        else {
+            return Delivered::Eaten(0);
+        };
+        let (id, link) = (outbox.id(key), link_to(links, instance));
+        let room = high_water.saturating_sub(outbox.waiting(key));
+        let most = if *marked == 0 { room.min(high_water / 4) } else { room };
+        let whole = bytes.len();
+        let mut rest = bytes;
+        while *frames > 0 && *in_flight <= most && link.has_room() {
+            match decoder.take_whole(limits, &mut rest) {
+                Ok(Some((opcode, payload))) => {
+                    *frames -= 1;
+                    *in_flight += payload.len() + OVERHEAD;
+                    link.message(id, opcode, payload);
+                }
+                Ok(None) => break,
+                Err(violation) => return Delivered::Wrong(violation),
+            }
+        }
+        Delivered::Eaten(whole - rest.len())
+    }
+
     /// Decodes and delivers whole messages from the front of `bytes`, as many as the connection's output allows: more than
     /// `high_water` bytes may not wait. `frames` is how many it may eat, and one at least.
     pub(super) fn deliver_whole(

@@ -9,6 +9,7 @@ use super::{Conn, Fin, Held, Home, Pause, Worker};
 use crate::engine::link::Link;
 use crate::engine::presence::ServedBy;
 use crate::engine::slab::Key;
+use crate::engine::spsc::{Payload, SMALL};
 use crate::net::connection::Happening;
 use crate::net::ended::Ended;
 use crate::net::upgrade::{self, Answer};
@@ -22,7 +23,7 @@ pub(super) const FRAMES_PER_TURN: u32 = 1000;
 
 /// What a message counts for besides its bytes while a dedicated instance has not handled it: the letter, the entry in a
 /// queue.
-const OVERHEAD: usize = 128;
+pub(super) const OVERHEAD: usize = 128;
 
 /// How far decoding came.
 enum Flow {
@@ -171,10 +172,18 @@ impl Worker {
                     return Flow::Paused(at, Pause::Output);
                 }
             }
-            if let Home::Here { service } = conn.home
-                && self.outbox.is_open(key)
-            {
-                match self.deliver_whole(key, service, &limits, high_water, frames, &mut bytes[at..]) {
+            if conn.home != Home::None && self.outbox.is_open(key) {
+                let (home, bytes) = (conn.home, &mut bytes[at..]);
+                let delivered = match home {
+                    Home::Here { service } => {
+                        self.deliver_whole(key, service, &limits, high_water, frames, bytes)
+                    }
+                    Home::Dedicated { instance, .. } => {
+                        self.post_whole(key, instance, &limits, high_water, frames, bytes)
+                    }
+                    Home::None => Delivered::Eaten(0),
+                };
+                match delivered {
                     Delivered::Eaten(0) => {}
                     Delivered::Eaten(eaten) => {
                         at += eaten;
@@ -184,6 +193,7 @@ impl Worker {
                 }
             }
             let Some(conn) = self.conns.get_mut(key) else { return Flow::Eaten };
+            let input = bytes[at..].as_ptr_range();
             let step = match conn.protocol.step(&self.settings.heads, &limits, &mut bytes[at..]) {
                 Ok(step) => step,
                 Err(why) => return Flow::Ended(why),
@@ -211,7 +221,15 @@ impl Worker {
                         }
                         Home::Dedicated { instance, .. } => {
                             conn.in_flight += payload.len() + OVERHEAD;
-                            link_to(&mut self.links, instance).message(id, opcode, payload);
+                            let link = link_to(&mut self.links, instance);
+                            if payload.len() <= SMALL || input.contains(&payload.as_ptr()) {
+                                link.message(id, opcode, payload);
+                            } else {
+                                // It was put together from several reads: it goes on where it lies.
+                                let (bytes, from) =
+                                    conn.protocol.take_message().expect("it is not in the input");
+                                link.put(id, opcode, Payload::Owned(bytes, from));
+                            }
                         }
                         Home::None => {}
                     }

@@ -356,6 +356,10 @@ impl Worker {
         for sender in 0..self.mailbox.senders() {
             let mut taken = 0;
             while taken < MAIL_PER_TURN {
+                let Some((mail, payload)) = self.mailbox.front(sender) else { break };
+                if let Mail::Frames(conn) = mail {
+                    self.outbox.pass_on(*conn, payload);
+                }
                 let Some(mail) = self.mailbox.take(sender) else { break };
                 self.on_mail(mail);
                 taken += 1;
@@ -381,10 +385,8 @@ impl Worker {
     fn on_mail(&mut self, mail: Mail) {
         match mail {
             Mail::Accepted(stream, peer) => self.adopt(stream, peer),
-            Mail::Send { conn, opcode, payload } => {
-                // What has become of the connection is known to its service already, or will be in a moment.
-                let _ = self.outbox.command(Command::Send { conn, opcode, payload: &payload });
-            }
+            // Passed on where they lay.
+            Mail::Frames(_) => {}
             Mail::Close { conn, code, reason } => {
                 let _ = self.outbox.command(Command::Close { conn, code, reason: &reason });
             }
