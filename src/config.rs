@@ -1,6 +1,6 @@
 //! The configuration as types: read and checked once, so that nothing below can meet a wrong value.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -56,6 +56,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How much the queues of `mqr` hold.
     pub queues: Queues,
+    /// Where those who watch may ask; `None`: nowhere.
+    pub admin: Option<SocketAddr>,
     /// Where the files were; `None` where there are none: the demo.
     pub places: Option<Places>,
     /// Whether this is the built-in demo, which shows a page at `GET /`.

@@ -7,6 +7,7 @@ pub mod config;
 pub mod dev_cert;
 mod engine;
 mod net;
+mod ops;
 pub mod server;
 pub mod services;
 mod sys;

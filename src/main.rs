@@ -171,6 +171,9 @@ fn run(arguments: &RunArguments) -> Result<(), String> {
     if !server.is_stopping() {
         print_state(&server);
         println!("listening on {scheme}://{}", server.address());
+        if let Some(admin) = server.admin_address() {
+            println!("metrics at http://{admin}/metrics");
+        }
         if demo {
             println!("open http://{}/ in a browser; Ctrl-C stops the server", server.address());
         }

@@ -32,6 +32,7 @@ use crate::engine::settings::Settings;
 use crate::engine::wake::Wake;
 use crate::engine::worker::{self, Load, Worker};
 use crate::net::tls;
+use crate::ops::admin::Admin;
 use crate::services::registry::Registry;
 use crate::sys;
 use crate::sys::poller::Poller;
@@ -47,6 +48,9 @@ pub use start_error::StartError;
 
 /// Descriptors that are kept for everything but connections.
 const RESERVED_FILES: usize = 64;
+
+/// When the system gives up one who asks how the server is and takes nothing of the answer.
+const ADMIN_STALLED: Duration = Duration::from_secs(10);
 
 /// The page of the demo.
 const PAGE: &str = include_str!("../examples/demo/page.html");
@@ -78,6 +82,8 @@ pub struct Server {
     /// It does: nobody is replaced any more.
     stopping: bool,
     deployer: Option<deploying::Handle>,
+    /// It answers until everything else has ended.
+    admin: Option<Admin>,
 }
 
 /// What became of a service at the start.
@@ -127,6 +133,7 @@ impl Server {
     ) -> Result<Server, StartError> {
         let is_tls = tls.is_some();
         let settings = Arc::new(Settings::new(&config, tls, std::env::var("LUA_PATH").ok()));
+        let admin = config.admin.map(|address| admin(address, &settings)).transpose()?;
         let page = config.demo.then_some(PAGE);
         let registry = Arc::new(Registry::new(std::iter::empty(), page));
         let mut threads = Threads::new();
@@ -173,6 +180,7 @@ impl Server {
                 tls: is_tls,
                 stop: Arc::clone(&stop_listeners),
                 exhausted: Arc::clone(&exhausted),
+                tally: settings.ledger.listener(),
             });
         }
         let mut outboxes = Vec::new();
@@ -226,6 +234,7 @@ impl Server {
             stop_ordered: false,
             stopping: false,
             deployer: None,
+            admin,
         };
         early(server.stopper());
         let mut deploying = Deploying::begin(&config)?;
@@ -246,12 +255,18 @@ impl Server {
                 }
             })?);
         }
+        server.settings.ledger.set_ready(true);
         Ok(server)
     }
 
     /// Where clients connect; the port is the real one where any was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where those who watch may ask, if that is configured; the port is the real one where any was asked for.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
     }
 
     /// The core of each worker, where it is pinned.
@@ -375,6 +390,13 @@ impl Stopper {
     pub fn stop(&self) {
         let _ = self.0.send(Report::Signal);
     }
+}
+
+/// Lets those who watch ask at `address`.
+fn admin(address: SocketAddr, settings: &Settings) -> Result<Admin, StartError> {
+    sys::socket::listen(address, ADMIN_STALLED)
+        .and_then(|socket| Admin::start(socket, Arc::clone(&settings.ledger)))
+        .map_err(|error| StartError::Admin { address, error })
 }
 
 /// The core for each worker: the cores that the process may use, in turn.

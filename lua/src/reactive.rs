@@ -253,9 +253,15 @@ impl Reactive {
         self.instance.wants_collecting()
     }
 
-    /// Makes one short step of a collection.
-    pub fn collect_a_little(&mut self) {
-        self.instance.collect_a_little();
+    /// Makes one short step of a collection. True: with it the collection is over.
+    pub fn collect_a_little(&mut self) -> bool {
+        self.instance.collect_a_little()
+    }
+
+    /// Bytes of the Lua heap when [`Reactive::wants_collecting`] was last asked.
+    #[must_use]
+    pub fn heap(&self) -> usize {
+        self.instance.heap()
     }
 
     /// When the next timer is due, on the port's clock.
@@ -287,6 +293,12 @@ impl Reactive {
     #[must_use]
     pub fn fibers(&self) -> usize {
         self.instance.fibers()
+    }
+
+    /// The same as far as it is known without asking Lua: as of the last turn.
+    #[must_use]
+    pub fn counted_fibers(&self) -> usize {
+        self.instance.counted_fibers()
     }
 
     /// Interrupts every fiber, cancels every timer, and drops messages that wait. Turns let the cleanup handlers run.

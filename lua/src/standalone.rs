@@ -126,6 +126,18 @@ impl Standalone {
         self.instance.fibers()
     }
 
+    /// As [`crate::Reactive::counted_fibers`].
+    #[must_use]
+    pub fn counted_fibers(&self) -> usize {
+        self.instance.counted_fibers()
+    }
+
+    /// Bytes of the Lua heap.
+    pub fn heap(&mut self) -> usize {
+        self.instance.wants_collecting();
+        self.instance.heap()
+    }
+
     /// As [`crate::Reactive::wind_down`].
     pub fn wind_down(&mut self, port: &mut dyn Port) {
         self.winding_down = true;

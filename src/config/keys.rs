@@ -103,6 +103,9 @@ pub(super) const MQR_MAX_MESSAGES: Key =
 pub(super) const MQR_MAX_BYTES: Key =
     key("mqr_max_bytes", Integer { min: 64 * KIB, max: 1024 * GIB }, Written("268435456"));
 
+pub(super) const ADMIN: Key =
+    key("admin", Section(ADMIN_KEYS), Absent("nobody can ask the server how it is"));
+
 /// The keys of `ws.json`.
 pub const WS: &[Key] = &[
     LISTENERS,
@@ -124,7 +127,17 @@ pub const WS: &[Key] = &[
     CLOSE_TIMEOUT_MS,
     MQR_MAX_MESSAGES,
     MQR_MAX_BYTES,
+    ADMIN,
 ];
+
+pub(super) const ADMIN_LISTEN: Key = key(
+    "listen",
+    Text("an address with a port such as \"127.0.0.1:9180\" or \"[::1]:9180\"; port 0 is any free one"),
+    Required("if admin is there"),
+);
+pub(super) const ADMIN_REMOTE: Key = key("remote", Flag, Written("false"));
+
+const ADMIN_KEYS: &[Key] = &[ADMIN_LISTEN, ADMIN_REMOTE];
 
 pub(super) const WORKER_COUNT: Key =
     key("workers", Integer { min: 1, max: 255 }, Computed("the number of cores that this process may use"));

@@ -66,6 +66,7 @@ fn assemble(server: Server, services: Services, mistakes: Vec<Mistake>) -> Resul
         services: services.services,
         timeouts: server.timeouts,
         queues: server.queues,
+        admin: server.admin,
         places: None,
         demo: false,
     })

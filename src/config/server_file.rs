@@ -1,6 +1,6 @@
 //! Reads `ws.json`: the server without its services.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ pub(super) struct Server {
     pub(super) auto_save: bool,
     pub(super) timeouts: Timeouts,
     pub(super) queues: Queues,
+    pub(super) admin: Option<SocketAddr>,
 }
 
 pub(super) fn read(file: &Section<'_>, home: &Path) -> Server {
@@ -43,6 +44,7 @@ pub(super) fn read(file: &Section<'_>, home: &Path) -> Server {
             messages: file.integer(&keys::MQR_MAX_MESSAGES) as usize,
             bytes: file.integer(&keys::MQR_MAX_BYTES) as usize,
         },
+        admin: admin(file),
     }
 }
 
@@ -66,6 +68,30 @@ fn ip(file: &Section<'_>) -> IpAddr {
         node.wrong("is no IP address", allowed(&keys::IP.kind));
         IpAddr::V4(Ipv4Addr::UNSPECIFIED)
     })
+}
+
+/// Where the admin listener is to be: where no other machine reaches it, unless that is wished.
+fn admin(file: &Section<'_>) -> Option<SocketAddr> {
+    let there = file.node(&keys::ADMIN)?;
+    let section = file.section(&keys::ADMIN);
+    let remote = section.flag(&keys::ADMIN_REMOTE);
+    let Some((text, node)) = section.text_if_there(&keys::ADMIN_LISTEN) else {
+        if there.object().is_some() && section.node(&keys::ADMIN_LISTEN).is_none() {
+            section.missing(&keys::ADMIN_LISTEN, "the admin listener needs an address", None);
+        }
+        return None;
+    };
+    let Ok(address) = text.parse::<SocketAddr>() else {
+        node.wrong("is no address with a port", allowed(&keys::ADMIN_LISTEN.kind));
+        return None;
+    };
+    if !address.ip().is_loopback() && !remote {
+        node.wrong(
+            "other machines can reach this address, and whoever asks is answered",
+            "allowed is an address of the loopback such as 127.0.0.1, or \"remote\": true beside it",
+        );
+    }
+    Some(address)
 }
 
 fn workers(file: &Section<'_>) -> Workers {

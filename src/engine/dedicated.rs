@@ -62,8 +62,11 @@ pub(crate) fn run(parts: Parts) {
     let Parts { entry, who, mailbox, posts, channels, settings, reports } = parts;
     mailbox.wake().adopt();
     let own = ServedBy::dedicated(entry.instances.start + who.nth);
-    let mut outlet = Outlet::new(posts, own, channels, Arc::clone(&settings.life), Arc::clone(&entry));
-    let instance = match Instance::load(&entry.service, who.nth, &settings, mailbox.wake(), &mut outlet) {
+    let seat = settings.ledger.seat(&entry.service.name, who.nth);
+    let mut outlet =
+        Outlet::new(posts, own, channels, Arc::clone(&settings.life), Arc::clone(&entry), Arc::clone(&seat));
+    let instance = match Instance::load(&entry.service, who.nth, seat, &settings, mailbox.wake(), &mut outlet)
+    {
         Ok(instance) => instance,
         Err(error) => {
             let _ = reports.send(Report::Started(who, Err(error)));

@@ -1,7 +1,7 @@
 //! One reactive instance on the thread that runs it: start, turns and end, the same for both placements.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lapps_lua::Message;
 use lapps_lua::error::Failure;
@@ -12,13 +12,21 @@ use super::settings::Settings;
 use super::wake::Wake;
 use super::{bell, setup};
 use crate::config::Service;
+use crate::ops::ledger::Seat;
+use crate::ops::tally::InstanceTally;
 
 /// How long cleanup handlers have at least when the grace was used up by handlers that waited.
 pub(crate) const CLEANUP: Duration = Duration::from_millis(500);
 
+/// Of so many calls one is timed: reading the clock twice costs as much as a good part of a small handler.
+const TIMED: u32 = 64;
+
 /// One Lua state, and how far it is in its life.
 pub(crate) struct Instance {
     lua: Reactive,
+    seat: Seat,
+    /// Calls until the next one that is timed.
+    untimed: u32,
     service: String,
     phase: Phase,
 }
@@ -48,11 +56,12 @@ pub(crate) enum Settled {
 }
 
 impl Instance {
-    /// Loads instance `number` of `service`, on the thread that `wake` wakes, and calls its `onStart`. The error is a text for
-    /// the log.
+    /// Loads instance `number` of `service`, on the thread that `wake` wakes, and calls its `onStart`; it counts at `seat`.
+    /// The error is a text for the log.
     pub(crate) fn load(
         service: &Service,
         number: usize,
+        seat: Seat,
         settings: &Settings,
         wake: &Arc<Wake>,
         port: &mut dyn Port,
@@ -64,7 +73,7 @@ impl Instance {
             Progress::Done => Phase::Running,
             Progress::Waits => Phase::Starting,
         };
-        Ok(Instance { lua, service: service.name.clone(), phase })
+        Ok(Instance { lua, seat, untimed: 0, service: service.name.clone(), phase })
     }
 
     /// True while `onStart` waits.
@@ -74,12 +83,28 @@ impl Instance {
 
     /// Calls the handler of an event; see [`Reactive::deliver`].
     pub(crate) fn deliver(&mut self, port: &mut dyn Port, event: Event<'_>) -> Verdict {
-        self.lua.deliver(port, event)
+        match event {
+            Event::Message { payload, .. } => count_messages(&self.seat, 1, payload.len()),
+            Event::Opened(_) => self.seat.opened.add(1),
+            Event::Disconnected(_) => self.seat.closed.add(1),
+            Event::Stop => {}
+        }
+        let began = self.begin_timing();
+        let verdict = self.lua.deliver(port, event);
+        self.end_timing(began, 1);
+        self.note(&verdict);
+        verdict
     }
 
     /// Calls `onMessage` for messages in order; see [`Reactive::deliver_batch`].
     pub(crate) fn deliver_batch(&mut self, port: &mut dyn Port, batch: &[Message<'_>]) -> (usize, Verdict) {
-        self.lua.deliver_batch(port, batch)
+        let began = self.begin_timing();
+        let (count, verdict) = self.lua.deliver_batch(port, batch);
+        self.end_timing(began, count);
+        let bytes = batch[..count].iter().map(|message| message.payload().len()).sum();
+        count_messages(&self.seat, count, bytes);
+        self.note(&verdict);
+        (count, verdict)
     }
 
     /// Calls the handler of something that happened to an outgoing connection; see [`Reactive::deliver_client`].
@@ -89,7 +114,10 @@ impl Instance {
         conn: ConnId,
         event: ClientEvent<'_>,
     ) -> Verdict {
-        self.lua.deliver_client(port, conn, event)
+        self.seat.outgoing.add(1);
+        let verdict = self.lua.deliver_client(port, conn, event);
+        self.note(&verdict);
+        verdict
     }
 
     /// Lets the fiber go on that waits for an outgoing connection.
@@ -108,16 +136,20 @@ impl Instance {
 
     /// Begins, or goes on with, a collection that is near. False: none is.
     pub(crate) fn collect_in_idle_time(&mut self) -> bool {
-        let wants = self.lua.wants_collecting();
-        if wants {
-            self.lua.collect_a_little();
+        let wants = self.wants_collecting();
+        if wants && self.lua.collect_a_little() {
+            self.seat.collections.add(1);
         }
         wants
     }
 
-    /// Whether [`Instance::collect_in_idle_time`] has something to do.
+    /// Whether [`Instance::collect_in_idle_time`] has something to do. This is asked before the thread sleeps, so it is also
+    /// when the instance says how large it is.
     pub(crate) fn wants_collecting(&mut self) -> bool {
-        self.lua.wants_collecting()
+        let wants = self.lua.wants_collecting();
+        self.seat.heap.set(self.lua.heap() as u64);
+        self.seat.fibers.set(self.lua.counted_fibers() as u64);
+        wants
     }
 
     /// True when it wants a turn at once. Other threads make it so, too.
@@ -139,7 +171,10 @@ impl Instance {
                     Settled::Started(result.map_err(|failure| failure.to_string()))
                 }
                 Outcome::Handled { conn, weight } => Settled::Handled { conn, weight },
-                Outcome::Failed(failure) => Settled::Failed(failure),
+                Outcome::Failed(failure) => {
+                    self.seat.errors.add(1);
+                    Settled::Failed(failure)
+                }
                 Outcome::Stopped => {
                     self.phase = Phase::Stopped;
                     Settled::Stopped
@@ -166,7 +201,7 @@ impl Instance {
             return true;
         }
         self.phase = Phase::Stopped;
-        match self.lua.deliver(port, Event::Stop) {
+        match self.deliver(port, Event::Stop) {
             Verdict::Keep => {}
             Verdict::Waits { .. } => self.phase = Phase::Stopping,
             Verdict::Fail(failure) => tracing::error!("{failure}"),
@@ -190,6 +225,33 @@ impl Instance {
         (self.lua.fibers() == 0 && self.lua.is_idle()) || self.waits_in_vain()
     }
 
+    /// When a call begins that is timed.
+    fn begin_timing(&mut self) -> Option<Instant> {
+        match self.untimed.checked_sub(1) {
+            Some(untimed) => {
+                self.untimed = untimed;
+                None
+            }
+            None => {
+                self.untimed = TIMED - 1;
+                Some(Instant::now())
+            }
+        }
+    }
+
+    /// So many events were handled since then.
+    fn end_timing(&self, began: Option<Instant>, count: usize) {
+        if let Some(began) = began {
+            self.seat.handlers.observe(began.elapsed() / count as u32);
+        }
+    }
+
+    fn note(&self, verdict: &Verdict) {
+        if let Verdict::Fail(_) = verdict {
+            self.seat.errors.add(1);
+        }
+    }
+
     /// True when nothing is sure to come that lets any of its fibers go on. What other services may send is not.
     fn waits_in_vain(&self) -> bool {
         self.next_turn().is_none() && !self.lua.is_owed()
@@ -201,4 +263,9 @@ impl Instance {
             tracing::error!("service '{}': {text}", self.service);
         }
     }
+}
+
+fn count_messages(tally: &InstanceTally, count: usize, bytes: usize) {
+    tally.messages_in.add(count as u64);
+    tally.bytes_in.add(bytes as u64);
 }

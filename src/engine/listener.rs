@@ -14,6 +14,7 @@ use super::mail::Mail;
 use super::mailbox::Postbox;
 use super::turned_away::{LOOK, TurnedAway};
 use super::worker;
+use crate::ops::tally::ListenerTally;
 use crate::services::acl::Acl;
 
 const LISTENER: Token = Token(0);
@@ -46,6 +47,7 @@ pub(crate) struct Listener {
     pub(crate) stop: Arc<AtomicBool>,
     /// Times that accept found no descriptor, over all listeners.
     pub(crate) exhausted: Arc<AtomicUsize>,
+    pub(crate) tally: Arc<ListenerTally>,
 }
 
 impl Listener {
@@ -87,6 +89,7 @@ impl Listener {
                     break;
                 }
                 Err(error) if is_exhausted(&error) => {
+                    self.tally.exhausted.add(1);
                     if self.exhausted.fetch_add(1, Ordering::Relaxed) == 0 {
                         tracing::warn!("no file descriptor left to accept with ({error}): connections wait");
                     }
@@ -105,7 +108,9 @@ impl Listener {
 
     /// Hands a connection to the least loaded worker, or turns it away.
     fn place(&mut self, stream: TcpStream, peer: SocketAddr, last: &mut usize, turned_away: &mut TurnedAway) {
+        self.tally.accepted.add(1);
         if self.acl.check(peer.ip()).is_none() {
+            self.tally.denied.add(1);
             tracing::debug!(%peer, "turned away: the server's access list");
             return;
         }
@@ -124,12 +129,14 @@ impl Listener {
             None
         };
         let Some(worker) = picked else {
+            self.tally.full.add(1);
             return turned_away.add(stream, self.tls, Instant::now());
         };
         *last = worker;
         self.loads[worker].connections.fetch_add(1, Ordering::Relaxed);
         if let Err(Mail::Accepted(stream, _)) = self.posts[worker].put(Mail::Accepted(stream, peer)) {
             self.loads[worker].connections.fetch_sub(1, Ordering::Relaxed);
+            self.tally.full.add(1);
             turned_away.add(stream, self.tls, Instant::now());
         }
     }

@@ -17,7 +17,11 @@ use super::presence::{Presence, ServedBy};
 use super::slab::{CHUNK, Key};
 use super::spsc::{Bytes, Payload};
 use crate::net::write_queue::{Buffers, WriteQueue};
+use crate::ops::tally::{InstanceTally, WorkerTally};
 use crate::services::registry::{Entry, Registry};
+
+/// In place of a service: messages that a service elsewhere sends.
+const ELSEWHERE: usize = usize::MAX;
 
 /// The outgoing half of every connection of one worker, by slot. The incoming half is elsewhere, so that a service can
 /// send while a message that is still borrowed from its connection is being delivered.
@@ -41,6 +45,19 @@ pub(crate) struct Outbox {
     life: Arc<Life>,
     /// The services, for those that ask whether they are to stop.
     registry: Arc<Registry>,
+    /// What the worker counts, and its instances by number of their service.
+    tally: Arc<WorkerTally>,
+    seats: Vec<Option<Arc<InstanceTally>>>,
+    sent: Sent,
+}
+
+/// What a service has sent to connections of the worker since that was last counted: its tally is not touched for each
+/// message.
+#[derive(Clone, Copy)]
+struct Sent {
+    by: usize,
+    messages: u64,
+    bytes: u64,
 }
 
 /// The worker as one of its co-located instances sees it.
@@ -66,7 +83,13 @@ pub(crate) struct Output {
     /// The socket took no more; it says when it does.
     pub(crate) blocked: bool,
     dirty: bool,
+    /// How much of the queue the worker has counted as what waits.
+    counted: Kib,
 }
+
+/// KiB, rounded up, in the three bytes that were free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Kib([u8; 3]);
 
 impl Outbox {
     pub(crate) fn new(
@@ -90,6 +113,42 @@ impl Outbox {
             calls: Calls::new(),
             life,
             registry,
+            tally: Arc::default(),
+            seats: Vec::new(),
+            sent: Sent { by: ELSEWHERE, messages: 0, bytes: 0 },
+        }
+    }
+
+    /// From now on the worker counts here.
+    pub(crate) fn count_in(&mut self, tally: Arc<WorkerTally>) {
+        self.tally = tally;
+    }
+
+    /// From now on what the instance of this service sends is counted here.
+    pub(crate) fn seat(&mut self, service: usize, tally: Arc<InstanceTally>) {
+        self.settle_sent(ELSEWHERE);
+        if self.seats.len() <= service {
+            self.seats.resize_with(service + 1, || None);
+        }
+        self.seats[service] = Some(tally);
+    }
+
+    /// Counts what was sent; what is sent from now on is sent by this service.
+    #[cold]
+    fn settle_sent(&mut self, by: usize) {
+        self.count_sent();
+        self.sent.by = by;
+    }
+
+    fn count_sent(&mut self) {
+        let Sent { by, messages, bytes } = self.sent;
+        if messages > 0 {
+            self.sent = Sent { by, messages: 0, bytes: 0 };
+            self.tally.messages_out.add(messages);
+            if let Some(Some(seat)) = self.seats.get(by) {
+                seat.messages_out.add(messages);
+                seat.bytes_out.add(bytes);
+            }
         }
     }
 
@@ -105,6 +164,9 @@ impl Outbox {
 
     /// The door for the instance of this service.
     pub(crate) fn port(&mut self, service: usize) -> ServicePort<'_> {
+        if self.sent.by != service {
+            self.settle_sent(service);
+        }
         ServicePort { outbox: self, service }
     }
 
@@ -142,10 +204,20 @@ impl Outbox {
         }
     }
 
+    /// Counts what still waits, after a write or while none is possible.
+    #[cold]
+    pub(crate) fn count_waiting(&mut self, key: Key) {
+        let row = row_of(&mut self.chunks, key.slot);
+        let waiting = row.to_count();
+        self.tally.queued.shift(row.counted.bytes(), waiting.bytes());
+        row.counted = waiting;
+    }
+
     /// Forgets the connection and what waits for it.
     pub(crate) fn remove(&mut self, key: Key) {
         self.shut(key);
         let row = row_of(&mut self.chunks, key.slot);
+        self.tally.queued.shift(row.counted.bytes(), 0);
         row.queue.clear(&mut self.buffers);
         *row = Output::default();
     }
@@ -255,8 +327,9 @@ impl Outbox {
         }
     }
 
-    /// Wakes the workers that got mail from us.
+    /// Wakes the workers that got mail from us, and counts what was sent.
     pub(crate) fn notify(&mut self) {
+        self.count_sent();
         for worker in self.to_notify.drain(..) {
             if let Some(post) = &mut self.posts[usize::from(worker)] {
                 post.notify();
@@ -274,7 +347,12 @@ impl Outbox {
 
     fn send(&mut self, conn: ConnId, opcode: OpCode, payload: &[u8]) -> Answer {
         let framing = self.framing;
-        self.write(conn, framing.room(payload.len()), |out| framing.write(out, opcode, payload))
+        let answer = self.write(conn, framing.room(payload.len()), |out| framing.write(out, opcode, payload));
+        if answer == Answer::Done {
+            self.sent.messages += 1;
+            self.sent.bytes += payload.len() as u64;
+        }
+        answer
     }
 
     /// Appends frames of about so many bytes to the output of an open connection of this worker.
@@ -344,14 +422,16 @@ impl Outbox {
     pub(crate) fn deliver(&mut self, listeners: &[ConnId], frames: &Arc<[u8]>) {
         for conn in listeners {
             // Who has gone meanwhile, or does not read, is no concern of the others.
-            let _ = self.admit(*conn, |queue, buffers| queue.append_shared(buffers, frames));
+            if self.admit(*conn, |queue, buffers| queue.append_shared(buffers, frames)) == Answer::Done {
+                self.tally.deliveries.add(1);
+            }
         }
     }
 
     /// Appends frames that another thread has made to the output of a connection of this worker.
     pub(crate) fn pass_on(&mut self, conn: ConnId, frames: Bytes<'_>) {
         // What has become of the connection is known to its service already, or will be in a moment.
-        let _ = match frames {
+        let answer = match frames {
             Bytes::Here(frames) => self.write(conn, frames.len(), |out| out.extend_from_slice(frames)),
             Bytes::Owned(frames, 0) => self.admit(conn, |queue, buffers| {
                 queue.append_owned(buffers, std::mem::take(frames));
@@ -360,6 +440,9 @@ impl Outbox {
                 self.write(conn, frames.len() - from, |out| out.extend_from_slice(&frames[from..]))
             }
         };
+        if answer == Answer::Done {
+            self.tally.messages_out.add(1);
+        }
     }
 
     /// Hands a command about a connection of another worker to that worker.
@@ -420,12 +503,45 @@ impl Outbox {
     }
 }
 
+impl Output {
+    /// True when what waits is not what is counted.
+    #[inline]
+    pub(crate) fn is_miscounted(&self) -> bool {
+        self.to_count() != self.counted
+    }
+
+    fn to_count(&self) -> Kib {
+        Kib::of(self.queue.len())
+    }
+}
+
+impl Kib {
+    fn of(bytes: usize) -> Kib {
+        let [low, middle, high, _] = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).to_le_bytes();
+        Kib([low, middle, high])
+    }
+
+    fn bytes(self) -> u64 {
+        let [low, middle, high] = self.0;
+        u64::from(u32::from_le_bytes([low, middle, high, 0])) * 1024
+    }
+}
+
 impl Port for ServicePort<'_> {
     fn command(&mut self, command: Command<'_>) -> Answer {
         match command {
-            Command::Send { conn, .. } | Command::Close { conn, .. }
-                if conn.worker() != self.outbox.worker && conn.is_client() =>
-            {
+            Command::Send { conn, payload, .. } if conn.worker() != self.outbox.worker => {
+                let answer = if conn.is_client() {
+                    self.outbox.calls.command(self.service, command)
+                } else {
+                    self.outbox.command(command)
+                };
+                if let (Answer::Done, Some(Some(seat))) = (answer, self.outbox.seats.get(self.service)) {
+                    seat.count_sent(payload.len());
+                }
+                answer
+            }
+            Command::Close { conn, .. } if conn.worker() != self.outbox.worker && conn.is_client() => {
                 self.outbox.calls.command(self.service, command)
             }
             command => self.outbox.command(command),

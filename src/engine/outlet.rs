@@ -12,6 +12,7 @@ use super::life::Life;
 use super::mail::Mail;
 use super::mailbox::Postbox;
 use super::presence::{Presence, ServedBy};
+use crate::ops::tally::InstanceTally;
 use crate::services::registry::Entry;
 
 /// Closed connections that are remembered. One of another service never leaves the set by itself; without its entry a
@@ -33,19 +34,22 @@ pub(crate) struct Outlet {
     pub(crate) calls: Calls,
     life: Arc<Life>,
     service: Arc<Entry>,
+    tally: Arc<InstanceTally>,
 }
 
 impl Outlet {
-    /// Of the instance `own` of `service`; `posts` are those to all workers, by number.
+    /// Of the instance `own` of `service`, which counts in `tally`; `posts` are those to all workers, by number.
     pub(crate) fn new(
         posts: Vec<Postbox<Mail>>,
         own: ServedBy,
         channels: Arc<Channels>,
         life: Arc<Life>,
         service: Arc<Entry>,
+        tally: Arc<InstanceTally>,
     ) -> Outlet {
         let presence = Arc::clone(channels.presence());
-        Outlet { posts, presence, own, closed: HashSet::new(), channels, calls: Calls::new(), life, service }
+        let (closed, calls) = (HashSet::new(), Calls::new());
+        Outlet { posts, presence, own, closed, channels, calls, life, service, tally }
     }
 
     /// True while `conn` is open.
@@ -101,8 +105,13 @@ impl Port for Outlet {
             Command::Send { conn, opcode, payload } => {
                 if !self.has(conn) {
                     // No worker has the number of the outgoing ones, so they are found here.
-                    return self.calls.command(OWNER, command);
+                    let answer = self.calls.command(OWNER, command);
+                    if answer == Answer::Done {
+                        self.tally.count_sent(payload.len());
+                    }
+                    return answer;
                 }
+                self.tally.count_sent(payload.len());
                 let framing = self.channels.framing();
                 let post = &mut self.posts[usize::from(conn.worker())];
                 framing.post(opcode, payload, |frames| {

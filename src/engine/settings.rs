@@ -16,10 +16,13 @@ use super::life::Life;
 use super::wheel::TICK_MS;
 use crate::config::{self, Config};
 use crate::net::client::tls::Trust;
+use crate::ops::ledger::Ledger;
 
 /// Settings of the engine; they do not change while the server runs.
 pub(crate) struct Settings {
     pub(crate) life: Arc<Life>,
+    /// Where the threads count.
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) heads: HeadLimits,
     /// For connections that have no service: nothing is a message there.
@@ -53,6 +56,7 @@ impl Settings {
     pub(crate) fn new(config: &Config, tls: Option<Arc<ServerConfig>>, lua_path: Option<String>) -> Settings {
         Settings {
             life: Arc::new(Life::new()),
+            ledger: Arc::default(),
             tls,
             heads: HeadLimits::default(),
             no_messages: Limits { max_message: 0, max_fragments: 0 },

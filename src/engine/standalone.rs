@@ -19,6 +19,7 @@ use super::presence::ServedBy;
 use super::report::{Report, Who};
 use super::settings::Settings;
 use super::{bell, log_failure, setup};
+use crate::ops::ledger::Seat;
 use crate::services::registry::Entry;
 
 /// What a standalone instance is made of.
@@ -37,6 +38,7 @@ pub(crate) struct Parts {
 /// The state of the thread's loop.
 struct Alone {
     lua: Standalone,
+    seat: Seat,
     who: Who,
     mailbox: Mailbox<Letter>,
     outlet: Outlet,
@@ -57,6 +59,7 @@ pub(crate) fn run(parts: Parts) {
     let Parts { entry, who, mailbox, posts, channels, settings, reports } = parts;
     mailbox.wake().adopt();
     let bell = bell(mailbox.wake());
+    let seat = settings.ledger.seat(&entry.service.name, who.nth);
     let lua = match Standalone::load(&setup(&entry.service, who.nth, &settings, &bell)) {
         Ok(lua) => lua,
         Err(error) => {
@@ -64,10 +67,12 @@ pub(crate) fn run(parts: Parts) {
             return;
         }
     };
-    let outlet = Outlet::new(posts, ServedBy::NONE, channels, Arc::clone(&settings.life), entry);
+    let life = Arc::clone(&settings.life);
+    let outlet = Outlet::new(posts, ServedBy::NONE, channels, life, entry, Arc::clone(&seat));
     let clients = Clients::own(mailbox.wake(), &settings);
     let mut alone = Alone {
         lua,
+        seat,
         who,
         mailbox,
         outlet,
@@ -147,6 +152,7 @@ impl Alone {
                     self.ended = true;
                 }
                 Outcome::Ended(Err(failure)) => {
+                    self.seat.errors.add(1);
                     tracing::error!("{failure}");
                     self.ended = true;
                 }
@@ -159,14 +165,15 @@ impl Alone {
                 Outcome::Stopped => {}
             }
         }
-        let Alone { lua, outlet, clients, .. } = self;
-        clients.turn(&mut Here { lua, outlet });
+        let Alone { lua, seat, outlet, clients, .. } = self;
+        clients.turn(&mut Here { lua, seat, outlet });
         self.outlet.notify();
         true
     }
 
     /// A handler of an outgoing connection that had waited has failed.
     fn on_failure(&mut self, failure: &Failure) {
+        self.seat.errors.add(1);
         log_failure(failure, false);
         if let Some(conn) = failure.conn() {
             let (code, reason) = failure.kind().close();
@@ -183,14 +190,16 @@ impl Alone {
     fn sleep(&mut self, until: Option<Instant>) {
         let turn = self.next_turn().map(|due| self.outlet.life().moment(due));
         let until = [turn, until].into_iter().flatten().min();
-        let Alone { lua, outlet, clients, mailbox, .. } = self;
-        clients.sleep(mailbox, until, &mut Here { lua, outlet });
+        self.seat.heap.set(self.lua.heap() as u64);
+        self.seat.fibers.set(self.lua.counted_fibers() as u64);
+        let Alone { lua, seat, outlet, clients, mailbox, .. } = self;
+        clients.sleep(mailbox, until, &mut Here { lua, seat, outlet });
     }
 
     /// Says goodbye to whom it is connected, interrupts what still runs, and lets cleanup handlers come to their end.
     fn wind_down(&mut self) {
-        let Alone { lua, outlet, clients, .. } = self;
-        clients.dismiss(None, &mut Here { lua, outlet });
+        let Alone { lua, seat, outlet, clients, .. } = self;
+        clients.dismiss(None, &mut Here { lua, seat, outlet });
         let patience = Instant::now() + GOODBYE;
         while self.turn() && self.clients.open() > 0 && Instant::now() < patience {
             self.sleep(Some(patience));
@@ -219,6 +228,7 @@ impl Alone {
 /// The instance and its way out, as its outgoing connections see them.
 struct Here<'a> {
     lua: &'a mut Standalone,
+    seat: &'a Seat,
     outlet: &'a mut Outlet,
 }
 
@@ -228,7 +238,12 @@ impl Host for Here<'_> {
     }
 
     fn deliver(&mut self, _: usize, conn: ConnId, event: ClientEvent<'_>) -> Verdict {
-        self.lua.deliver_client(self.outlet, conn, event)
+        self.seat.outgoing.add(1);
+        let verdict = self.lua.deliver_client(self.outlet, conn, event);
+        if let Verdict::Fail(_) = verdict {
+            self.seat.errors.add(1);
+        }
+        verdict
     }
 
     fn connected(&mut self, _: usize, conn: ConnId, result: Result<(), String>) {

@@ -140,6 +140,7 @@ impl Server {
     pub(super) fn stop(&mut self) {
         let deadline = Instant::now() + self.grace;
         self.stopping = true;
+        self.settings.ledger.set_ready(false);
         self.orders.clear();
         self.settings.life.stop();
         self.stop_listeners.store(true, Ordering::Release);

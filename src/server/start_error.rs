@@ -16,6 +16,13 @@ pub enum StartError {
         /// Why not.
         error: io::Error,
     },
+    /// Nobody can ask how the server is.
+    Admin {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        error: io::Error,
+    },
     /// A certificate or key cannot be used.
     Tls(TlsError),
     /// The system refused a poller, a thread or the like.
@@ -35,6 +42,10 @@ impl fmt::Display for StartError {
             StartError::Listen { address, error } => write!(
                 f,
                 "cannot listen on {address}: {error}; \"ip\" and \"port\" in ws.json say where to listen"
+            ),
+            StartError::Admin { address, error } => write!(
+                f,
+                "the admin listener cannot listen on {address}: {error}; \"admin\" in ws.json says where to listen"
             ),
             StartError::Tls(error) => write!(
                 f,

@@ -209,7 +209,7 @@ local function step(fiber)
 end
 
 -- Lets the timers fire that are due, and the fibers run that are ready then: each once, and at most `most`. Returns the
--- tick at which to come again, nil if there is none, and whether there are more to run now.
+-- tick at which to come again, nil if there is none, whether there are more to run now, and how many fibers there are.
 function core.turn(most)
     core.advance(host.now())
     local last = ready.prev
@@ -228,7 +228,7 @@ function core.turn(most)
         core.watches_deadlock = false
         host.report(core.deadlock() or "deadlock")
     end
-    return tick, more
+    return tick, more, core.count
 end
 
 -- A turn has failed, for want of memory: the fiber that ran then and is dead by now has ended by that.

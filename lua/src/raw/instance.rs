@@ -49,6 +49,10 @@ pub(crate) struct Instance {
     pace: Pace,
     is_crowded: bool,
     resting: Idle,
+    /// KiB of the heap when the thread was last about to sleep.
+    seen: c_int,
+    /// Fibers there were after the last turn, with those of the events that have begun to wait since.
+    counted: usize,
     /// Events since the collector's pace was looked at.
     unpaced: usize,
     /// KiB of the heap when all of it was last collected for being crowded, or the least since.
@@ -159,6 +163,8 @@ impl Instance {
             pace,
             is_crowded: false,
             resting: Idle::default(),
+            seen: 0,
+            counted: 0,
             unpaced: 0,
             collected: 0,
         };
@@ -333,6 +339,7 @@ impl Instance {
 
     /// Gives the handler that waits this number, by which [`Note::Done`] and [`Note::Failed`] call it.
     pub(crate) fn adopt(&mut self, event: u32) {
+        self.counted += 1;
         for _ in 0..2 {
             // SAFETY: the entry takes one number and returns a coroutine.
             unsafe {
@@ -400,15 +407,16 @@ impl Instance {
         self.answer_bell();
         self.doorway().stirred = false;
         self.pace_collector();
-        // SAFETY: the entry takes a number and returns a number or nil, and a boolean.
+        // SAFETY: the entry takes a number and returns a number or nil, a boolean, and a number.
         unsafe {
             self.enter(port, |instance| {
                 instance.push(Entry::Turn);
                 ffi::lua_pushinteger(instance.state, FIBERS_PER_TURN as _);
-                if ffi::lua_pcall(instance.state, 1, 2, 0) == ffi::LUA_OK {
-                    instance.unfinished = ffi::lua_toboolean(instance.state, -1) != 0;
-                    let has_tick = ffi::lua_type(instance.state, -2) == ffi::LUA_TNUMBER;
-                    instance.tick = has_tick.then(|| ffi::lua_tonumber(instance.state, -2) as u64);
+                if ffi::lua_pcall(instance.state, 1, 3, 0) == ffi::LUA_OK {
+                    instance.counted = ffi::lua_tonumber(instance.state, -1) as usize;
+                    instance.unfinished = ffi::lua_toboolean(instance.state, -2) != 0;
+                    let has_tick = ffi::lua_type(instance.state, -3) == ffi::LUA_TNUMBER;
+                    instance.tick = has_tick.then(|| ffi::lua_tonumber(instance.state, -3) as u64);
                 } else {
                     let message = text(instance.state, -1);
                     instance.doorway().notes.push(Note::Report(format!("the scheduler failed: {message}")));
@@ -524,6 +532,11 @@ impl Instance {
             self.settle_stack();
             fibers
         }
+    }
+
+    /// As [`Instance::fibers`], without asking: what is known from the last turn.
+    pub(crate) fn counted_fibers(&self) -> usize {
+        self.counted
     }
 
     /// The fibers that wait, with their tracebacks.

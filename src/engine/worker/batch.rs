@@ -68,7 +68,7 @@ impl Worker {
         frames: &mut u32,
         bytes: &mut [u8],
     ) -> Delivered {
-        let Worker { conns, outbox, instances, batch, .. } = self;
+        let Worker { conns, outbox, instances, batch, tally, .. } = self;
         let Some(Conn { protocol: Connection::Open(decoder), in_flight, .. }) = conns.get_mut(key) else {
             return Delivered::Eaten(0);
         };
@@ -116,6 +116,7 @@ impl Worker {
             }
         }
         *frames -= handled as u32;
+        tally.messages_in.add(handled as u64);
         if handled < taken {
             return Delivered::Eaten(decoder.give_back(limits, &mut bytes[..eaten], handled));
         }

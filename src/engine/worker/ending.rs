@@ -11,6 +11,7 @@ use super::{Fin, Home, Pause, Worker};
 use crate::engine::slab::Key;
 use crate::net::ended::{Ended, LastWord};
 use crate::net::upgrade;
+use crate::ops::causes::Cause;
 
 impl Worker {
     /// Writes what waits, as far as the socket takes it.
@@ -20,6 +21,7 @@ impl Worker {
         if row.full {
             return self.end(key, Ended::Full);
         }
+        let waited = row.queue.len();
         if row.close_sent && conn.protocol.is_open() && !conn.awaits_close {
             // A service has closed it: from now on the peer has little time to answer.
             conn.awaits_close = true;
@@ -29,14 +31,18 @@ impl Worker {
         }
         if row.blocked
             || conn.ring.sending
-            || (row.queue.is_empty() && conn.fin != Fin::Wanted && !conn.transport.wants_write())
+            || (waited == 0 && conn.fin != Fin::Wanted && !conn.transport.wants_write())
         {
+            if row.blocked && row.is_miscounted() {
+                self.outbox.count_waiting(key);
+            }
             return;
         }
         if conn.may_send_by_ring(&row.queue) {
             return self.send_by_ring(key);
         }
         let written = conn.transport.write(&mut row.queue, buffers, &mut self.cipher);
+        self.tally.bytes_out.add((waited - row.queue.len()) as u64);
         self.after_write(key, written);
     }
 
@@ -69,7 +75,11 @@ impl Worker {
             conn.since = self.now as u32;
         }
         let waiting = row.queue.len();
-        if row.blocked {
+        let blocked = row.blocked;
+        if row.is_miscounted() {
+            self.outbox.count_waiting(key);
+        }
+        if blocked {
             self.await_room(key);
             self.schedule(key);
         }
@@ -118,6 +128,10 @@ impl Worker {
         let peer = std::net::SocketAddr::from(conn.peer);
         tracing::debug!(conn = %self.outbox.id(key), %peer, "connection ended: {why}");
         let was_closing = conn.protocol.is_closing();
+        if !was_closing {
+            let closed_here = self.outbox.row(key).close_sent;
+            self.tally.ended.count(cause(&why, closed_here));
+        }
         let open = conn.protocol.is_open();
         let answerable = conn.can_answer();
         conn.protocol.close();
@@ -210,6 +224,7 @@ impl Worker {
     /// Removes a connection; dropping the socket closes it.
     pub(super) fn remove(&mut self, key: Key) {
         if let Some(mut conn) = self.conns.remove(key) {
+            self.tally.removed.add(1);
             if conn.ring.sending {
                 // What was flushed is not taken back because the ring has not sent it yet.
                 let (row, buffers) = self.outbox.row_and_buffers(key);
@@ -227,6 +242,28 @@ impl Worker {
     }
 
     fn refuse(&mut self, key: Key, status: u16, reason: &str) {
+        self.tally.answers.count(status);
         self.outbox.append(key, |out| upgrade::write_refusal(out, status, &[], reason, false));
+    }
+}
+
+/// As what an end is counted. `closed_here`: our close frame went first, so it was the service or the server who ended it.
+fn cause(why: &Ended, closed_here: bool) -> Cause {
+    match why {
+        Ended::ByPeer(_) if closed_here => Cause::ByService,
+        Ended::ByPeer(_) => Cause::ByPeer,
+        Ended::Eof => Cause::Eof,
+        Ended::Violation(_) => Cause::Violation,
+        Ended::BadHead(_) => Cause::BadHead,
+        Ended::Answered(_) => Cause::Answered,
+        Ended::CloseUnanswered => Cause::CloseUnanswered,
+        Ended::Full => Cause::Full,
+        Ended::Stalled => Cause::Stalled,
+        Ended::HandshakeTimeout | Ended::LateHead => Cause::HandshakeTimeout,
+        Ended::Idle => Cause::Idle,
+        // This is said only after another end, which was counted.
+        Ended::Undrained | Ended::Io(_) => Cause::Io,
+        Ended::Shutdown => Cause::Shutdown,
+        Ended::Restart => Cause::Restart,
     }
 }

@@ -51,7 +51,8 @@ impl Worker {
         if conn.pause != Pause::No {
             return;
         }
-        if conn.transport.is_handshaking() {
+        let handshaking = conn.transport.is_handshaking();
+        if handshaking {
             if self.handshakes_left == 0 {
                 self.pause(key, Pause::Budget);
                 return;
@@ -72,6 +73,9 @@ impl Worker {
         let mut input = std::mem::take(&mut self.input);
         let len = self.read_socket(key, thorough, &mut input[APART..], &mut frames);
         self.input = input;
+        if handshaking {
+            self.count_handshake(key);
+        }
         self.flush(key);
         if self.poller.has_ring() {
             self.after_reading(key, len);
@@ -96,6 +100,7 @@ impl Worker {
             len += taken.raw;
             conn.eof = taken.end;
             if taken.len > 0 {
+                self.tally.bytes_in.add(taken.len as u64);
                 conn.heard = self.now as u32;
                 conn.pinged = false;
                 if !self.digest(key, &mut input[..taken.len], frames) {
@@ -207,6 +212,7 @@ impl Worker {
                     if !self.outbox.is_open(key) {
                         continue;
                     }
+                    self.tally.messages_in.add(1);
                     let id = self.outbox.id(key);
                     match conn.home {
                         Home::Here { service } => {
@@ -242,8 +248,12 @@ impl Worker {
                     let mut answer = Answer::Close { status: 500 };
                     self.outbox.append(key, |out| answer = upgrade::answer(&head, peer, registry, out));
                     match answer {
-                        Answer::Close { status } => return Flow::Ended(Ended::Answered(status)),
+                        Answer::Close { status } => {
+                            self.tally.answers.count(status);
+                            return Flow::Ended(Ended::Answered(status));
+                        }
                         Answer::Open { service, admitted } => {
+                            self.tally.answers.count(101);
                             let entry = self.registry.entry(service);
                             conn.protocol.open();
                             let (home, by) = match entry.join(admitted) {
@@ -278,10 +288,26 @@ impl Worker {
         Flow::Eaten
     }
 
+    /// Counts a TLS handshake that was under way, if it is over.
+    #[cold]
+    fn count_handshake(&self, key: Key) {
+        match self.conns.get(key) {
+            Some(conn) if conn.transport.is_handshaking() && !conn.protocol.is_closing() => {}
+            Some(conn) if !conn.transport.is_handshaking() => self.tally.tls_done.add(1),
+            _ => self.tally.tls_failed.add(1),
+        }
+    }
+
     /// Stops reading a connection until [`Worker::resume`].
     fn pause(&mut self, key: Key, pause: Pause) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.pause = pause;
+        match pause {
+            Pause::Budget => self.tally.paused_budget.add(1),
+            Pause::Output => self.tally.paused_output.add(1),
+            Pause::Ring => self.tally.paused_ring.add(1),
+            Pause::No => {}
+        }
         match (pause, conn.home) {
             (Pause::Budget, _) => self.ready.push(key),
             (Pause::Ring, Home::Dedicated { instance, .. }) => {

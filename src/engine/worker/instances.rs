@@ -1,6 +1,7 @@
 //! The co-located instances of a worker: their starts, turns and ends.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lapps_lua::error::Failure;
@@ -18,9 +19,10 @@ use crate::engine::slab::Key;
 use crate::sys::poller::Happenings;
 
 impl Worker {
-    /// Whether an instance had better collect garbage before it gets in somebody's way.
+    /// Whether an instance had better collect garbage before it gets in somebody's way. All of them are asked, and say how large they
+    /// are.
     pub(super) fn has_garbage(&mut self) -> bool {
-        self.instances.iter_mut().flatten().any(Instance::wants_collecting)
+        self.instances.iter_mut().flatten().fold(false, |wants, instance| wants | instance.wants_collecting())
     }
 
     /// A step for each such instance.
@@ -34,10 +36,12 @@ impl Worker {
     pub(super) fn start(&mut self, service: usize) {
         let entry = self.registry.entry(service);
         let number = self.outbox.worker();
+        let seat = self.settings.ledger.seat(&entry.service.name, number);
+        self.outbox.seat(service, Arc::clone(&seat));
         let wake = self.mailbox.wake();
         let mut port = self.outbox.port(service);
         let who = Who { service, nth: number };
-        let report = match Instance::load(&entry.service, number, &self.settings, wake, &mut port) {
+        let report = match Instance::load(&entry.service, number, seat, &self.settings, wake, &mut port) {
             Ok(instance) => {
                 let waits = instance.is_starting();
                 self.instances[service] = Some(instance);

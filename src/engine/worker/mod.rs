@@ -32,6 +32,7 @@ use super::wheel::Wheel;
 use crate::net::connection::Connection;
 use crate::net::ended::{Ended, LastWord};
 use crate::net::transport::{CIPHER, Transport};
+use crate::ops::tally::WorkerTally;
 use crate::services::registry::Registry;
 use crate::sys::APART;
 use crate::sys::poller::{Happenings, Poller, Readiness};
@@ -90,6 +91,7 @@ pub(crate) struct Worker {
     registry: Arc<Registry>,
     settings: Arc<Settings>,
     load: Arc<Load>,
+    tally: Arc<WorkerTally>,
     reports: Sender<Report>,
     wheel: Wheel,
     quiet: Quiet,
@@ -187,6 +189,7 @@ impl Worker {
         let input = parts.settings.read_buffer.max(CIPHER);
         let cipher = if parts.settings.tls.is_some() { CIPHER } else { 0 };
         let registry = parts.poller.registry().try_clone()?;
+        let tally = parts.settings.ledger.worker(parts.outbox.worker());
         let mut worker = Worker {
             clients: Clients::shared(registry, parts.mailbox.wake(), &parts.settings),
             poller: parts.poller,
@@ -202,6 +205,7 @@ impl Worker {
             registry: Arc::clone(&parts.registry),
             settings: parts.settings,
             load: parts.load,
+            tally: Arc::clone(&tally),
             reports: parts.reports,
             wheel: Wheel::new(),
             quiet: Quiet::new(),
@@ -216,6 +220,7 @@ impl Worker {
             drain_ordered: None,
             drain: None,
         };
+        worker.outbox.count_in(tally);
         worker.see(parts.registry);
         Ok(worker)
     }
@@ -448,6 +453,7 @@ impl Worker {
             }
         };
         self.outbox.add(key);
+        self.tally.adopted.add(1);
         if self.give_to_ring(key) {
             return self.schedule(key);
         }
@@ -553,6 +559,7 @@ mod tests {
         let life = Arc::new(Life::new());
         let settings = Settings {
             life: Arc::clone(&life),
+            ledger: Arc::default(),
             tls: None,
             heads: lapps_parser::http::HeadLimits::default(),
             no_messages: lapps_parser::Limits { max_message: 0, max_fragments: 0 },

@@ -199,7 +199,9 @@ impl Worker {
             let key = key_of(Token(*token as usize));
             let Some(conn) = self.conns.get_mut(key) else { continue };
             conn.ring.sending = false;
-            self.outbox.consume(key, *result.as_ref().unwrap_or(&0));
+            let written = *result.as_ref().unwrap_or(&0);
+            self.outbox.consume(key, written);
+            self.tally.bytes_out.add(written as u64);
         }
         for sent in batch.sent.drain(..) {
             self.on_sent(sent);
@@ -238,6 +240,7 @@ impl Worker {
     fn on_bytes(&mut self, key: Key, bytes: &mut [u8], more: bool, allowance: &mut Allowance) {
         let now = self.now as u32;
         let Some(conn) = self.conns.get_mut(key) else { return };
+        self.tally.bytes_in.add(bytes.len() as u64);
         if !more {
             conn.ring.receiving = Receiving::Unasked;
         }

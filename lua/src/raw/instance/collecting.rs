@@ -80,12 +80,17 @@ impl Instance {
 
     /// Whether [`Instance::collect_a_little`] has something to do.
     pub(crate) fn wants_collecting(&mut self) -> bool {
-        let used = self.used();
-        self.resting.wants(used, self.pace)
+        self.seen = self.used();
+        self.resting.wants(self.seen, self.pace)
     }
 
-    /// Makes one step of a collection.
-    pub(crate) fn collect_a_little(&mut self) {
+    /// Bytes of the heap when [`Instance::wants_collecting`] was last asked.
+    pub(crate) fn heap(&self) -> usize {
+        self.seen as usize * 1024
+    }
+
+    /// Makes one step of a collection. True: with it the collection is over.
+    pub(crate) fn collect_a_little(&mut self) -> bool {
         // SAFETY: the entry takes a number and returns a boolean; finalizers that it runs find no port in the door.
         let finished = unsafe {
             self.push(Entry::Step);
@@ -96,5 +101,6 @@ impl Instance {
             finished
         };
         self.resting.stepped(finished, self.used());
+        finished
     }
 }

@@ -1,0 +1,10 @@
+//! Watching a running server: its counters, what is told of them, and to whom.
+
+pub(crate) mod admin;
+pub(crate) mod causes;
+pub(crate) mod counter;
+mod exposition;
+pub(crate) mod histogram;
+pub(crate) mod ledger;
+mod metrics;
+pub(crate) mod tally;
