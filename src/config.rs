@@ -58,6 +58,8 @@ pub struct Config {
     pub queues: Queues,
     /// Where those who watch may ask; `None`: nowhere.
     pub admin: Option<SocketAddr>,
+    /// Where the control socket is; `None` where there is no home: the demo.
+    pub control: Option<PathBuf>,
     /// Where the files were; `None` where there are none: the demo.
     pub places: Option<Places>,
     /// Whether this is the built-in demo, which shows a page at `GET /`.

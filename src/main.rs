@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use clap::{Args, Parser, Subcommand};
-use commands::archives;
+use commands::{archives, live};
 use lapps::config::{self, Config, Placement, Places, Protocol};
 use lapps::dev_cert;
 use lapps::server::{Outcome, Server, Stopper};
@@ -47,6 +47,8 @@ enum Command {
     Unpack(archives::Unpack),
     /// Show what an archive holds: mode, size and path of each file.
     List(archives::List),
+    #[command(flatten)]
+    Live(live::Live),
 }
 
 #[derive(Args)]
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Some(Command::Pack(arguments)) => archives::pack(&arguments),
         Some(Command::Unpack(arguments)) => archives::unpack(&arguments),
         Some(Command::List(arguments)) => archives::list(&arguments),
+        Some(Command::Live(command)) => live::run(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

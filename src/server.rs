@@ -1,6 +1,7 @@
 //! What is started and stopped, in which order.
 
 mod deploying;
+mod desk;
 mod ending;
 mod pollers;
 mod replace;
@@ -33,6 +34,7 @@ use crate::engine::wake::Wake;
 use crate::engine::worker::{self, Load, Worker};
 use crate::net::tls;
 use crate::ops::admin::Admin;
+use crate::ops::control::Control;
 use crate::services::registry::Registry;
 use crate::sys;
 use crate::sys::poller::Poller;
@@ -82,8 +84,9 @@ pub struct Server {
     /// It does: nobody is replaced any more.
     stopping: bool,
     deployer: Option<deploying::Handle>,
-    /// It answers until everything else has ended.
+    /// These answer until everything else has ended.
     admin: Option<Admin>,
+    _control: Option<Control>,
 }
 
 /// What became of a service at the start.
@@ -134,9 +137,16 @@ impl Server {
         let is_tls = tls.is_some();
         let settings = Arc::new(Settings::new(&config, tls, std::env::var("LUA_PATH").ok()));
         let admin = config.admin.map(|address| admin(address, &settings)).transpose()?;
+        let mut threads = Threads::new();
+        let reception = desk::Reception {
+            reports: threads.sender().clone(),
+            ledger: Arc::clone(&settings.ledger),
+            address,
+            tls: is_tls,
+            started: Instant::now(),
+        };
         let page = config.demo.then_some(PAGE);
         let registry = Arc::new(Registry::new(std::iter::empty(), page));
-        let mut threads = Threads::new();
         let count = config.workers.count;
         let presence: Arc<[Presence]> = (0..count).map(|_| Presence::new()).collect();
         let framing = Framing { auto_fragment: config.workers.auto_fragment };
@@ -235,6 +245,7 @@ impl Server {
             stopping: false,
             deployer: None,
             admin,
+            _control: config.control.as_deref().and_then(|path| control_socket(path, reception)),
         };
         early(server.stopper());
         let mut deploying = Deploying::begin(&config)?;
@@ -359,6 +370,7 @@ impl Server {
             // Whoever asks hears that the server stops.
             Report::Replace { .. } if self.stopping => {}
             Report::Replace { services, answer } => self.orders.push_back(Order { services, answer }),
+            Report::Asked(inquiry) => self.on_inquiry(inquiry),
             Report::Died(error) => return Turn::Died(error),
         }
         Turn::Seen
@@ -397,6 +409,25 @@ fn admin(address: SocketAddr, settings: &Settings) -> Result<Admin, StartError> 
     sys::socket::listen(address, ADMIN_STALLED)
         .and_then(|socket| Admin::start(socket, Arc::clone(&settings.ledger)))
         .map_err(|error| StartError::Admin { address, error })
+}
+
+/// Lets those in charge ask and order at `path`. A server without that goes on.
+fn control_socket(path: &std::path::Path, reception: desk::Reception) -> Option<Control> {
+    if !path.parent().is_some_and(std::path::Path::is_dir) {
+        tracing::debug!("no control socket: there is no directory for {}", path.display());
+        return None;
+    }
+    match Control::start(path, reception) {
+        Ok(control) => Some(control),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            tracing::warn!("no control socket: another server listens at {}", path.display());
+            None
+        }
+        Err(error) => {
+            tracing::warn!("no control socket at {}: {error}", path.display());
+            None
+        }
+    }
 }
 
 /// The core for each worker: the cores that the process may use, in turn.

@@ -106,6 +106,12 @@ pub(super) const MQR_MAX_BYTES: Key =
 pub(super) const ADMIN: Key =
     key("admin", Section(ADMIN_KEYS), Absent("nobody can ask the server how it is"));
 
+pub(super) const CONTROL_SOCKET: Key = key(
+    "control_socket",
+    Text("a path; a relative one starts at the home directory"),
+    Computed("lapps.sock in directories.workdir"),
+);
+
 /// The keys of `ws.json`.
 pub const WS: &[Key] = &[
     LISTENERS,
@@ -128,6 +134,7 @@ pub const WS: &[Key] = &[
     MQR_MAX_MESSAGES,
     MQR_MAX_BYTES,
     ADMIN,
+    CONTROL_SOCKET,
 ];
 
 pub(super) const ADMIN_LISTEN: Key = key(

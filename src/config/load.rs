@@ -14,6 +14,9 @@ use super::server_file::{self, Server};
 use super::services_file::{self, Services, Sources};
 use super::{Config, Source};
 
+/// The name of the control socket where the configuration says nothing.
+const CONTROL_NAME: &str = "lapps.sock";
+
 /// Reads and checks the configuration.
 ///
 /// Without `ws.json` its defaults hold and the server listens on loopback only; `lapps.json` has to be there.
@@ -35,7 +38,10 @@ pub fn load(places: &Places) -> Result<Config, Mistakes> {
         mistakes.push(about_file(&places.lapps_file, how_to_begin(&home)));
     }
     let services = services(&places.lapps_file, lapps.as_deref(), &home, &|_| Source::Apps, &mut mistakes);
-    Ok(Config { places: Some(places.clone()), ..assemble(server, services, mistakes)? })
+    let socket = server.control.clone();
+    let config = assemble(server, services, mistakes)?;
+    let control = socket.unwrap_or_else(|| config.directories.workdir.join(CONTROL_NAME));
+    Ok(Config { places: Some(places.clone()), control: Some(control), ..config })
 }
 
 /// Puts a configuration together from two texts.
@@ -67,6 +73,7 @@ fn assemble(server: Server, services: Services, mistakes: Vec<Mistake>) -> Resul
         timeouts: server.timeouts,
         queues: server.queues,
         admin: server.admin,
+        control: None,
         places: None,
         demo: false,
     })

@@ -24,6 +24,7 @@ pub(super) struct Server {
     pub(super) timeouts: Timeouts,
     pub(super) queues: Queues,
     pub(super) admin: Option<SocketAddr>,
+    pub(super) control: Option<PathBuf>,
 }
 
 pub(super) fn read(file: &Section<'_>, home: &Path) -> Server {
@@ -45,6 +46,7 @@ pub(super) fn read(file: &Section<'_>, home: &Path) -> Server {
             bytes: file.integer(&keys::MQR_MAX_BYTES) as usize,
         },
         admin: admin(file),
+        control: file.text_if_there(&keys::CONTROL_SOCKET).map(|(text, _)| absolute(&home.join(text))),
     }
 }
 

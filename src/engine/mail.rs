@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Instant;
 
 use lapps_lua::port::ConnId;
@@ -42,6 +43,10 @@ pub(crate) enum Mail {
     /// Close every connection of this service with 1012, let its co-located instance come to its end, and say so; at the
     /// deadline cut what is left.
     Leave { service: usize, deadline: Instant },
+    /// Say which connections there are, of the service with this name or of all: so many at most.
+    List { service: Option<String>, limit: usize, answer: Sender<Vec<Seen>> },
+    /// Close this connection with 1008, and say whether it was there.
+    Kick { conn: ConnId, answer: Sender<bool> },
     /// Close every connection with 1001, and end when all are gone and all handlers have ended, or at the deadline.
     Drain { deadline: Instant },
 }
@@ -54,6 +59,22 @@ impl Weigh for Mail {
             _ => 0,
         }
     }
+}
+
+/// What a worker tells of one connection.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) conn: ConnId,
+    /// The name of its service, once it has one.
+    pub(crate) service: Option<String>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) state: &'static str,
+    /// Bytes that wait for its socket.
+    pub(crate) queued: usize,
+    /// Bytes that were given to its service and are not handled.
+    pub(crate) in_flight: usize,
+    /// How long nothing has come from it.
+    pub(crate) silent_ms: u64,
 }
 
 /// What is said to an instance that has a thread of its own.

@@ -2,7 +2,12 @@
 
 use std::sync::mpsc::Sender;
 
+use lapps_lua::port::ConnId;
+use serde_json::Value;
+
+use super::mail::Seen;
 use crate::config::Service;
+use crate::ops::control::Change;
 use crate::services::refused::Refused;
 
 /// One thing that happened in a thread.
@@ -21,10 +26,25 @@ pub(crate) enum Report {
     /// Somebody wants a service to be replaced: those that it needs, in the order of their start, and itself as the last
     /// one. What comes of it is sent back.
     Replace { services: Vec<Service>, answer: Sender<Result<(), Refused>> },
+    /// Somebody in charge wants something.
+    Asked(Inquiry),
     /// A thread has ended by an error: the server is not to go on.
     Died(String),
     /// The thread with this number has ended, in whatever way.
     Ended(usize),
+}
+
+/// What somebody in charge wants, and where the answer goes.
+#[derive(Debug)]
+pub(crate) enum Inquiry {
+    /// All services, as they are.
+    Services(Sender<Vec<Value>>),
+    /// Connections of the service with this name, or of all: each worker sends so many at most.
+    Connections { service: Option<String>, limit: usize, answer: Sender<Vec<Seen>> },
+    /// This connection is to be closed; whether it was there.
+    Kick { conn: ConnId, answer: Sender<bool> },
+    /// A service is to be started or stopped.
+    Change { service: String, change: Change, answer: Sender<Result<(), Refused>> },
 }
 
 /// Which instance a report is about.

@@ -3,28 +3,17 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use lapps_parser::http::{HeadError, HeadLimits, HeadScan, RequestHead, write_response};
 use mio::net::TcpListener;
-use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::ledger::Ledger;
+use super::listening::{Listening, Listens, left_until};
 use super::metrics;
-
-const LISTENER: Token = Token(0);
-const WAKE: Token = Token(1);
-
-/// Requests that are answered at the same time; who comes beside them is told to come again.
-const MOST: usize = 8;
 
 /// How long one may take, from the connection to the last byte of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long nothing is accepted when the system has nothing left for another connection.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A request is a line and a few fields.
 const LIMITS: HeadLimits = HeadLimits { head: 8 * 1024, fields: 64, target: 1024 };
@@ -35,35 +24,21 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// A running admin listener. It ends when dropped.
 pub(crate) struct Admin {
     address: SocketAddr,
-    stop: Arc<AtomicBool>,
-    waker: Waker,
-    thread: Option<JoinHandle<()>>,
+    _listening: Listening,
 }
 
 impl Admin {
-    /// Answers at a socket that listens, on a thread of its own.
+    /// Answers at a socket that listens.
     ///
     /// # Errors
     /// The system refused something that this needs.
     pub(crate) fn start(socket: std::net::TcpListener, ledger: Arc<Ledger>) -> io::Result<Admin> {
         let address = socket.local_addr()?;
-        let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), WAKE)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let listening = Listening {
-            poll,
-            socket: TcpListener::from_std(socket),
-            ledger,
-            stop: Arc::clone(&stop),
-            busy: Arc::default(),
-        };
-        let thread = thread::Builder::new().name("admin".into()).spawn(move || {
-            if let Err(error) = listening.run() {
-                // Clients are served without it.
-                tracing::error!("the admin listener has ended: {error}");
-            }
+        let listening = Listening::start("admin", TcpListener::from_std(socket), move |stream| {
+            // Who hangs up, or takes too long, gets nothing.
+            let _ = converse(stream, &ledger);
         })?;
-        Ok(Admin { address, stop, waker, thread: Some(thread) })
+        Ok(Admin { address, _listening: listening })
     }
 
     /// Where it listens.
@@ -72,85 +47,17 @@ impl Admin {
     }
 }
 
-impl Drop for Admin {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        let _ = self.waker.wake();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
+impl Listens for TcpListener {
+    type Stream = TcpStream;
 
-/// The state of the thread that accepts.
-struct Listening {
-    poll: Poll,
-    socket: TcpListener,
-    ledger: Arc<Ledger>,
-    stop: Arc<AtomicBool>,
-    /// Requests that are being answered.
-    busy: Arc<AtomicUsize>,
-}
-
-impl Listening {
-    fn run(mut self) -> io::Result<()> {
-        self.poll.registry().register(&mut self.socket, LISTENER, Interest::READABLE)?;
-        let mut events = Events::with_capacity(4);
-        let mut timeout = None;
-        while !self.stop.load(Ordering::Acquire) {
-            match self.poll.poll(&mut events, timeout) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => timeout = self.accept_all(),
-            }
-        }
-        Ok(())
+    fn accept(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::from(TcpListener::accept(self)?.0);
+        stream.set_nonblocking(false)?;
+        Ok(stream)
     }
 
-    /// Accepts all that are there. Tells how long to wait before the next look, if nobody may say when.
-    fn accept_all(&self) -> Option<Duration> {
-        while !self.stop.load(Ordering::Acquire) {
-            match self.socket.accept() {
-                Ok((stream, _)) => self.place(stream.into()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
-                    ) => {}
-                Err(_) => return Some(PAUSE),
-            }
-        }
-        None
-    }
-
-    /// Lets a thread answer, which may take as long as the one who asks.
-    fn place(&self, stream: TcpStream) {
-        if stream.set_nonblocking(false).is_err() {
-            return;
-        }
-        if self.busy.fetch_add(1, Ordering::AcqRel) >= MOST {
-            self.busy.fetch_sub(1, Ordering::AcqRel);
-            return turn_away(stream);
-        }
-        let seat = Busy(Arc::clone(&self.busy));
-        let ledger = Arc::clone(&self.ledger);
-        let answering = thread::Builder::new().name("admin-answer".into()).spawn(move || {
-            let _seat = seat;
-            // Who hangs up, or takes too long, gets nothing.
-            let _ = converse(stream, &ledger);
-        });
-        if let Err(error) = answering {
-            tracing::warn!("the admin listener cannot answer: {error}");
-        }
-    }
-}
-
-/// One of the requests that are being answered.
-struct Busy(Arc<AtomicUsize>);
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+    fn turn_away(stream: TcpStream) {
+        turn_away(stream);
     }
 }
 
@@ -230,11 +137,6 @@ fn write_all(stream: &mut TcpStream, mut bytes: &[u8], deadline: Instant) -> io:
         }
     }
     Ok(())
-}
-
-fn left_until(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
 fn refuse(out: &mut Vec<u8>, error: HeadError) {

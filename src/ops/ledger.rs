@@ -33,6 +33,27 @@ pub(super) struct Record {
     gone: InstanceTally,
 }
 
+/// What somebody in charge wants to know at a glance.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) workers: usize,
+    /// Connections, upgraded or not.
+    pub(crate) connections: u64,
+    /// Messages of clients, and to them.
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) services: BTreeMap<String, ServiceCounts>,
+}
+
+/// The same of all instances of one service.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct ServiceCounts {
+    pub(crate) connections: u64,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) errors: u64,
+}
+
 /// The tally of an instance that lives. Dropped, what it has counted stays.
 #[derive(Debug)]
 pub(crate) struct Seat {
@@ -77,6 +98,27 @@ impl Ledger {
     /// True while clients are served.
     pub(crate) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
+    }
+
+    /// The sums that matter most.
+    pub(crate) fn counts(&self) -> Counts {
+        let books = self.books();
+        let mut counts = Counts { workers: books.workers.len(), ..Counts::default() };
+        for tally in &books.workers {
+            let removed = tally.removed.get();
+            counts.connections += tally.adopted.get().saturating_sub(removed);
+            counts.received += tally.messages_in.get();
+            counts.sent += tally.messages_out.get();
+        }
+        for ((service, _), record) in &books.instances {
+            let sum = record.sum();
+            let of = counts.services.entry(service.clone()).or_default();
+            of.connections += sum.opened.get().saturating_sub(sum.closed.get());
+            of.received += sum.messages_in.get();
+            of.sent += sum.messages_out.get();
+            of.errors += sum.errors.get();
+        }
+        counts
     }
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {

@@ -2,9 +2,11 @@
 
 pub(crate) mod admin;
 pub(crate) mod causes;
+pub(crate) mod control;
 pub(crate) mod counter;
 mod exposition;
 pub(crate) mod histogram;
 pub(crate) mod ledger;
+mod listening;
 mod metrics;
 pub(crate) mod tally;

@@ -5,6 +5,7 @@ mod ending;
 mod input;
 mod instances;
 mod leaving;
+mod listing;
 mod quiet;
 mod ring;
 mod timing;
@@ -408,6 +409,8 @@ impl Worker {
             Mail::Start { service } => self.start(service),
             Mail::Stop { service } => self.stop(service),
             Mail::Leave { service, deadline } => self.leave_ordered.push(Leaving::new(service, deadline)),
+            Mail::List { service, limit, answer } => drop(answer.send(self.list(service.as_deref(), limit))),
+            Mail::Kick { conn, answer } => drop(answer.send(self.kick(conn))),
             Mail::Drain { deadline } => self.drain_ordered = Some(deadline),
         }
     }
