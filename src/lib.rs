@@ -27,3 +27,9 @@ pub fn build() -> String {
 pub fn export_apps_dir(directory: &Path) {
     sys::environment::set_apps_dir(directory);
 }
+
+/// Says how what is logged is changed while a server runs: `change` gets a filter as `LAPPS_LOG` has it, and takes it or says
+/// what is wrong with it. To be called once.
+pub fn on_log_filter(change: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static) {
+    ops::logging::on_change(change);
+}

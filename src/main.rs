@@ -135,7 +135,19 @@ fn run(arguments: &RunArguments) -> Result<(), String> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("LAPPS_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours).with_env_filter(filter).init();
+    let log =
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours).with_env_filter(filter);
+    let log = log.with_filter_reloading();
+    let filter = log.reload_handle();
+    log.init();
+    lapps::on_log_filter(move |text| {
+        let wrong = |error: &dyn std::fmt::Display| format!("'{text}' is no filter of the log: {error}");
+        if text.trim().is_empty() {
+            return Err(wrong(&"it is empty"));
+        }
+        let new = tracing_subscriber::EnvFilter::try_new(text).map_err(|error| wrong(&error))?;
+        filter.reload(new).map_err(|error| wrong(&error))
+    });
 
     let scheme = if config.tls.is_some() { "wss" } else { "ws" };
     let demo = config.demo;

@@ -205,6 +205,29 @@ fn services_are_stopped_started_and_started_anew() {
 }
 
 #[test]
+fn what_is_logged_changes_while_the_server_runs() {
+    let home = home();
+    let server = Lapps::start(&home);
+    let visit = || {
+        let mut client = Client::open(&server, "/echo");
+        client.echo("x");
+        client.close(1000);
+        client.drain();
+    };
+    visit();
+    told(&home, &["log", "info,lapps::engine=debug"]);
+    visit();
+    assert_eq!(asked(&home, &["log", "info"]), json!({ "filter": "info" }));
+    visit();
+    for wrong in ["lapps=loud", "", " "] {
+        assert!(refused(&home, &["log", wrong]).contains("is no filter of the log"), "{wrong:?}");
+    }
+    let log = server.stop();
+    assert_eq!(log.matches("closed by the peer with 1000").count(), 1, "{log}");
+    assert_eq!(log.matches("from now on the log has").count(), 2, "{log}");
+}
+
+#[test]
 fn the_socket_is_its_owners_and_goes_with_the_server() {
     let home = home();
     let server = Lapps::start(&home);

@@ -33,6 +33,14 @@ pub(crate) enum Live {
         #[command(flatten)]
         place: Where,
     },
+    /// Change what is logged.
+    Log {
+        /// A level (error, warn, info, debug, trace), or levels by target as LAPPS_LOG has them.
+        #[arg(value_name = "FILTER")]
+        filter: String,
+        #[command(flatten)]
+        place: Where,
+    },
     /// Start a service that is not running.
     Start(Named),
     /// Stop a service: its clients get 1012, and others 503.
@@ -74,6 +82,10 @@ pub(crate) fn run(command: &Live) -> Result<(), String> {
         }
         Live::Kick { id, place } => {
             show(place, &json!({ "command": "kick", "id": id }), |_| format!("connection {id} is closed\n"))
+        }
+        Live::Log { filter, place } => {
+            let request = json!({ "command": "log", "filter": filter });
+            show(place, &request, |_| format!("from now on the log has: {filter}\n"))
         }
         Live::Start(named) => change("start", named, "is running"),
         Live::Stop(named) => change("stop", named, "is stopped"),

@@ -98,13 +98,29 @@ impl Instance {
 
     /// Calls `onMessage` for messages in order; see [`Reactive::deliver_batch`].
     pub(crate) fn deliver_batch(&mut self, port: &mut dyn Port, batch: &[Message<'_>]) -> (usize, Verdict) {
+        if self.untimed == 0 {
+            return self.deliver_batch_timed(port, batch);
+        }
+        self.untimed -= 1;
+        let handled = self.lua.deliver_batch(port, batch);
+        self.count_batch(batch, &handled);
+        handled
+    }
+
+    #[cold]
+    fn deliver_batch_timed(&mut self, port: &mut dyn Port, batch: &[Message<'_>]) -> (usize, Verdict) {
         let began = self.begin_timing();
-        let (count, verdict) = self.lua.deliver_batch(port, batch);
-        self.end_timing(began, count);
-        let bytes = batch[..count].iter().map(|message| message.payload().len()).sum();
-        count_messages(&self.seat, count, bytes);
-        self.note(&verdict);
-        (count, verdict)
+        let handled = self.lua.deliver_batch(port, batch);
+        self.end_timing(began, handled.0);
+        self.count_batch(batch, &handled);
+        handled
+    }
+
+    #[inline]
+    fn count_batch(&self, batch: &[Message<'_>], handled: &(usize, Verdict)) {
+        let bytes = batch[..handled.0].iter().map(|message| message.payload().len()).sum();
+        count_messages(&self.seat, handled.0, bytes);
+        self.note(&handled.1);
     }
 
     /// Calls the handler of something that happened to an outgoing connection; see [`Reactive::deliver_client`].

@@ -40,6 +40,10 @@ pub(crate) enum Request {
         service: String,
         change: Change,
     },
+    /// Log by this filter from now on.
+    Log {
+        filter: String,
+    },
 }
 
 /// What is to become of a service.
@@ -172,6 +176,10 @@ fn read(line: &[u8]) -> Result<Request, String> {
             let id = request.get("id").and_then(Value::as_u64).ok_or("kick needs a number \"id\"")?;
             Ok(Request::Kick { id })
         }
+        "log" => {
+            let filter = text("filter").ok_or("log needs a string \"filter\"")?;
+            Ok(Request::Log { filter })
+        }
         "start" => change(Change::Start),
         "stop" => change(Change::Stop),
         "restart" => change(Change::Restart),
@@ -209,6 +217,7 @@ mod tests {
             (r#"{"command": "kick", "id": "1"}"#, "\"id\""),
             (r#"{"command": "kick", "id": -1}"#, "\"id\""),
             (r#"{"command": "stop"}"#, "\"service\""),
+            (r#"{"command": "log"}"#, "\"filter\""),
         ] {
             let told = read(text.as_bytes()).unwrap_err();
             assert!(told.contains(wrong), "{text}: {told}");

@@ -16,6 +16,7 @@ use crate::engine::mail::{Mail, Seen};
 use crate::engine::report::{Inquiry, Report};
 use crate::ops::control::{Change, Desk, Request};
 use crate::ops::ledger::Ledger;
+use crate::ops::logging;
 
 /// How long somebody waits for what threads tell that may be busy.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -66,6 +67,10 @@ impl Desk for Reception {
                     Ok(false) | Err(mpsc::RecvTimeoutError::Disconnected) => Err(none()),
                     Err(mpsc::RecvTimeoutError::Timeout) => Err(NO_ANSWER.into()),
                 }
+            }
+            Request::Log { filter } => {
+                logging::change(&filter)?;
+                Ok(json!({ "filter": filter }))
             }
             Request::Change { service, change } => {
                 let (answer, answers) = mpsc::channel();

@@ -7,6 +7,7 @@ use super::{Home, Worker};
 use crate::engine::mail::Seen;
 use crate::engine::slab::Key;
 use crate::engine::wheel::TICK_MS;
+use crate::ops::causes::Cause;
 
 impl Worker {
     /// Connections of the service with this name, or of all; at most so many.
@@ -48,6 +49,7 @@ impl Worker {
         let key = Key { slot: conn.slot(), generation: conn.generation() };
         let Some(conn) = self.conns.get(key) else { return false };
         if conn.protocol.is_upgrading() {
+            self.tally.ended.count(Cause::ByService);
             self.remove(key);
             return true;
         }
