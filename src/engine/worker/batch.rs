@@ -33,7 +33,7 @@ impl Worker {
         frames: &mut u32,
         bytes: &mut [u8],
     ) -> Delivered {
-        let Worker { conns, outbox, links, .. } = self;
+        let Worker { conns, outbox, links, tally, .. } = self;
         let Some(Conn { protocol: Connection::Open(decoder), in_flight, marked, .. }) = conns.get_mut(key)
         else {
             return Delivered::Eaten(0);
@@ -41,8 +41,9 @@ impl Worker {
         let (id, link) = (outbox.id(key), link_to(links, instance));
         let room = high_water.saturating_sub(outbox.waiting(key));
         let most = if *marked == 0 { room.min(high_water / 4) } else { room };
-        let whole = bytes.len();
+        let (whole, allowed) = (bytes.len(), *frames);
         let mut rest = bytes;
+        let mut wrong = None;
         while *frames > 0 && *in_flight <= most && link.has_room() {
             match decoder.take_whole(limits, &mut rest) {
                 Ok(Some((opcode, payload))) => {
@@ -51,10 +52,14 @@ impl Worker {
                     link.message(id, opcode, payload);
                 }
                 Ok(None) => break,
-                Err(violation) => return Delivered::Wrong(violation),
+                Err(violation) => {
+                    wrong = Some(violation);
+                    break;
+                }
             }
         }
-        Delivered::Eaten(whole - rest.len())
+        tally.messages_in.add(u64::from(allowed - *frames));
+        wrong.map_or(Delivered::Eaten(whole - rest.len()), Delivered::Wrong)
     }
 
     /// Decodes and delivers whole messages from the front of `bytes`, as many as the connection's output allows: more than
