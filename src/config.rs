@@ -107,7 +107,7 @@ pub enum Io {
     Epoll,
     /// Completions; epoll where the system does not allow it.
     IoUring,
-    /// What measures better on the whole, which is epoll.
+    /// Completions where the system allows it, else epoll.
     Auto,
 }
 

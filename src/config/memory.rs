@@ -55,7 +55,7 @@ impl Config {
 
         bound.add("thread stacks", self.listen.listeners as u64 + workers + own_threads, STACK);
         bound.add("read buffers", workers, self.workers.read_buffer as u64);
-        if self.workers.io == Io::IoUring {
+        if self.workers.io != Io::Epoll {
             bound.add("buffers of io_uring", workers, RING_BUFFERS);
         }
         bound.add("connections", connections, CONNECTION);
