@@ -12,7 +12,7 @@ const ALIGNED: usize = 16;
 /// mimalloc for the whole program, Lua's heap included.
 ///
 /// Its functions for aligned blocks take larger ones than they need whenever no free block is at hand that happens to be
-/// aligned, so they are left for what needs more than [`ALIGNED`].
+/// aligned, so they are left for what needs more than 16 bytes.
 pub struct Allocator;
 
 // SAFETY: blocks are mimalloc's, from its ordinary functions only where these align them as asked; freeing needs neither size nor

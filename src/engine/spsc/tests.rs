@@ -80,7 +80,7 @@ fn a_ring_is_full_of_weight_too_and_one_record_may_go_over_it() {
     tx.push(3, 0, Payload::Owned(vec![0; 1000], 9)).unwrap();
     assert_eq!(push(&mut tx, 4), Err(4));
     // The last one alone is more than enough.
-    (rx.pop(), rx.pop());
+    assert_eq!((rx.pop(), rx.pop()), (Some(1), Some(2)));
     assert_eq!((tx.has_room(), tx.room()), (false, 0));
     rx.pop();
     assert_eq!(tx.room(), 8);
