@@ -258,7 +258,7 @@ impl Instance {
     /// So many events were handled since then.
     fn end_timing(&self, began: Option<Instant>, count: usize) {
         if let Some(began) = began {
-            self.seat.handlers.observe(began.elapsed() / count as u32);
+            self.seat.handlers.observe(began.elapsed() / count.max(1) as u32);
         }
     }
 
