@@ -27,7 +27,7 @@ fn a_plain_connection_holds_no_buffer() {
 /// allocator keeps what it was given back, it is 2,700 for those that are gone, too.
 #[test]
 fn a_tls_connection_holds_no_buffer() {
-    hold(&Home::with_echo().tls(), 8_000, 8_000, 2_000);
+    hold(&Home::with_echo().tls(), 8_000, 8_000, 2_400);
 }
 
 /// Opened, each connection may take `fresh` bytes, after a large message `used`, and when it is gone `gone`.
