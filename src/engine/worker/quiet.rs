@@ -7,7 +7,8 @@ use crate::sys::allocator;
 const WINDOW: u64 = 10;
 
 /// A worker that has had no more than so many events in a window is quiet: it has time, and will not soon take again what
-/// it gives back.
+/// it gives back. After fewer events, and the end of fewer connections, there is not enough to be given back: looking for it
+/// takes time, too.
 const FEW: usize = 64;
 
 /// Fewer connections than this are not worth the time while there is something else to do.
@@ -21,11 +22,13 @@ pub(super) struct Quiet {
     events: usize,
     /// The most connections that there were.
     most: usize,
+    /// There was much to do.
+    was_busy: bool,
 }
 
 impl Quiet {
     pub(super) fn new() -> Quiet {
-        Quiet { due: u64::MAX, events: 0, most: 0 }
+        Quiet { due: u64::MAX, events: 0, most: 0, was_busy: false }
     }
 
     /// The tick at which to look.
@@ -47,13 +50,17 @@ impl Quiet {
             return false;
         }
         let quiet = self.events <= FEW;
-        let emptied = self.most >= MANY && connections <= self.most / 2;
+        self.was_busy |= !quiet;
+        let gone = self.most - connections;
+        let emptied = self.most >= MANY && gone >= self.most.div_ceil(2);
+        let is_time = emptied || (quiet && (self.was_busy || gone >= FEW));
         self.events = 0;
         self.due = if quiet { u64::MAX } else { now + WINDOW };
-        if quiet || emptied {
+        if is_time {
             self.most = connections;
+            self.was_busy = false;
         }
-        quiet || emptied
+        is_time
     }
 }
 
@@ -86,6 +93,21 @@ mod tests {
         assert!(quiet.note(1000 + 2 * WINDOW, FEW, 5));
         assert_eq!(quiet.next(), None);
         assert!(!quiet.note(1000 + 9 * WINDOW, 0, 5));
+    }
+
+    #[test]
+    fn a_worker_that_always_has_little_to_do_gives_back_only_what_has_gathered() {
+        let mut quiet = Quiet::new();
+        let mut at = 0;
+        let mut little = |connections| {
+            // It begins a window, and ends it.
+            at += 2 * WINDOW;
+            quiet.note(at, 1, connections);
+            quiet.note(at + WINDOW, 1, connections)
+        };
+        assert!(!little(500) && !little(501) && !little(500));
+        assert!(!little(501 - FEW + 1) && little(501 - FEW), "connections have gone, few at a time");
+        assert!(!little(501 - FEW));
     }
 
     #[test]
