@@ -48,12 +48,12 @@ fn the_old_version_goes_on_untouched() {
 fn only_some_instances_of_the_new_version_start() {
     let home = Home::new();
     let play = version(&home, "play", "one");
-    // The first one makes the file, the others find it.
-    let mark = home.path().join("mark");
-    let begin = format!("if io.open({mark:?}) then error('too many') end io.open({mark:?}, 'w'):close()");
+    // They start at the same time, and only one can rename the file.
+    let (part, taken) = (home.path().join("part"), home.path().join("taken"));
+    let begin = format!("if not os.rename({part:?}, {taken:?}) then error('too many') end");
     let mut theatre = Theatre::open(home.service("play", &play, placed("/play", 1)));
     for instances in [0, 3] {
-        let _ = std::fs::remove_file(&mark);
+        std::fs::write(&part, "").unwrap();
         let two = version_with(&theatre.home, "play", "two", &begin, "");
         let refused = theatre.replace("play", &two, placed("/play", instances)).unwrap_err();
         assert!(refused.why.contains("too many"), "{refused:?}");
