@@ -15,6 +15,7 @@ use socket2::SockRef;
 use super::tls::records::LARGEST_RECORD;
 use super::tls::session::{Session, Side};
 use super::write_queue::{Buffers, WriteQueue};
+use crate::sys::direct::Direct;
 
 /// Bytes of ciphertext that are read, or written, by one call: four records of the largest size, and a small one.
 pub(crate) const CIPHER: usize = 4 * LARGEST_RECORD + 1024;
@@ -130,7 +131,7 @@ impl<S: Side> Transport<S> {
         cipher: &mut [u8],
     ) -> io::Result<bool> {
         match self {
-            Transport::Plain(stream) => queue.write_to(stream, buffers),
+            Transport::Plain(stream) => queue.write_to(&mut Direct(&*stream), buffers),
             Transport::Tls(tls) => tls.write(queue, buffers, cipher),
         }
     }
@@ -239,7 +240,7 @@ impl<S: Side> Tls<S> {
 fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     let mut written = 0;
     while written < bytes.len() {
-        match stream.write(&bytes[written..]) {
+        match Direct(&*stream).write(&bytes[written..]) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(taken) => written += taken,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -253,7 +254,7 @@ fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
 /// One read call; a short read means that the socket is drained.
 fn read_once(stream: &mut TcpStream, out: &mut [u8]) -> io::Result<Taken> {
     loop {
-        return match stream.read(out) {
+        return match Direct(&*stream).read(out) {
             Ok(0) => Ok(Taken { len: 0, raw: 0, drained: true, end: true }),
             Ok(len) => Ok(Taken { len, raw: len, drained: len < out.len(), end: false }),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

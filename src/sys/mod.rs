@@ -3,6 +3,7 @@
 pub(crate) mod affinity;
 pub(crate) mod allocator;
 pub(crate) mod cpu;
+pub(crate) mod direct;
 pub(crate) mod environment;
 pub(crate) mod exchange;
 pub(crate) mod files;
