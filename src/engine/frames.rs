@@ -39,7 +39,8 @@ impl Framing {
         put(Payload::Copied([&FrameHeader::unmasked(opcode, payload.len()).encode(), payload]))
     }
 
-    fn cuts(self, len: usize) -> bool {
+    /// True when a message of `len` bytes goes out in several frames.
+    pub(crate) fn cuts(self, len: usize) -> bool {
         self.auto_fragment && len >= 2 * FRAGMENT
     }
 }

@@ -100,7 +100,15 @@ impl<S: Side> Transport<S> {
 
     /// True without TLS: what goes over the socket is what is said.
     pub(crate) fn is_plain(&self) -> bool {
-        matches!(self, Transport::Plain(_))
+        self.plain().is_some()
+    }
+
+    /// The socket if what goes over it is what is said.
+    pub(crate) fn plain(&self) -> Option<&TcpStream> {
+        match self {
+            Transport::Plain(stream) => Some(stream),
+            Transport::Tls(_) => None,
+        }
     }
 
     /// True when the socket has something that was not read.

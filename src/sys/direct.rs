@@ -4,7 +4,7 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::AsFd;
 
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 
 /// A connected socket, for one read or write.
 pub(crate) struct Direct<S>(pub(crate) S);
@@ -23,7 +23,7 @@ impl<S: AsFd> Write for Direct<S> {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(rustix::io::writev(&self.0, slices)?)
+        Ok(sendmsg(&self.0, slices, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?)
     }
 
     fn flush(&mut self) -> io::Result<()> {

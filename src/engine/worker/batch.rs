@@ -74,7 +74,8 @@ impl Worker {
         bytes: &mut [u8],
     ) -> Delivered {
         let Worker { conns, outbox, instances, batch, tally, .. } = self;
-        let Some(Conn { protocol: Connection::Open(decoder), in_flight, .. }) = conns.get_mut(key) else {
+        let Some(Conn { protocol: Connection::Open(decoder), in_flight, transport, .. }) = conns.get_mut(key)
+        else {
             return Delivered::Eaten(0);
         };
         let Some(instance) = &mut instances[usize::from(service)] else { return Delivered::Eaten(0) };
@@ -105,8 +106,8 @@ impl Worker {
         let taken = batch.len();
         let mut handled = 0;
         while handled < taken {
-            let (count, verdict) =
-                instance.deliver_batch(&mut outbox.port(service.into()), &batch[handled..]);
+            let mut port = outbox.port_for(service.into(), id, transport);
+            let (count, verdict) = instance.deliver_batch(&mut port, &batch[handled..]);
             handled += count;
             match verdict {
                 Verdict::Keep => {}

@@ -218,7 +218,7 @@ impl Worker {
                         Home::Here { service } => {
                             let Some(instance) = &mut self.instances[usize::from(service)] else { continue };
                             let event = Event::Message { conn: id, opcode, payload };
-                            let mut port = self.outbox.port(service.into());
+                            let mut port = self.outbox.port_for(service.into(), id, &conn.transport);
                             match instance.deliver(&mut port, event) {
                                 Verdict::Keep => {}
                                 Verdict::Waits { weight } => conn.in_flight += weight,
