@@ -20,6 +20,7 @@ mod server_file;
 mod service;
 mod service_section;
 mod services_file;
+mod written;
 
 pub use demo::demo;
 pub use deployment::{Deployment, deployment};
@@ -30,6 +31,7 @@ pub use mistakes::{Mistake, Mistakes};
 pub use places::Places;
 pub use save::save;
 pub use service::{Concurrency, Gc, Placement, Protocol, Service, Source};
+pub use written::{Changed, Written, control_socket};
 
 use acl::Acl;
 

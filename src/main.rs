@@ -7,12 +7,10 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use clap::{Args, Parser, Subcommand};
-use commands::{archives, live};
+use commands::{archives, live, signals};
 use lapps::config::{self, Config, Placement, Places, Protocol};
 use lapps::dev_cert;
 use lapps::server::{Outcome, Server, Stopper};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 #[global_allocator]
 static ALLOCATOR: lapps::Allocator = lapps::Allocator;
@@ -151,8 +149,8 @@ fn run(arguments: &RunArguments) -> Result<(), String> {
 
     let scheme = if config.tls.is_some() { "wss" } else { "ws" };
     let demo = config.demo;
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP])
-        .map_err(|error| format!("cannot handle signals: {error}"))?;
+    let started = Arc::new(OnceLock::<Stopper>::new());
+    signals::listen(Arc::clone(&started))?;
     println!("{}", lapps::build());
     match &places {
         Some(places) => {
@@ -160,27 +158,6 @@ fn run(arguments: &RunArguments) -> Result<(), String> {
         }
         None => println!("no configuration: this is the built-in demo"),
     }
-    let started = Arc::new(OnceLock::<Stopper>::new());
-    let stopper = Arc::clone(&started);
-    std::thread::spawn(move || {
-        let mut stopping = false;
-        for signal in signals.forever() {
-            if signal == SIGHUP {
-                tracing::info!("SIGHUP: nothing to read again");
-            } else if stopping {
-                eprintln!("lapps: second signal, exiting at once");
-                std::process::exit(1);
-            } else if let Some(stopper) = stopper.get() {
-                stopping = true;
-                tracing::info!("stopping: onShutdown, close 1001; a second signal ends it at once");
-                stopper.stop();
-            } else {
-                // Nothing is started yet.
-                eprintln!("lapps: ended by a signal while services start");
-                std::process::exit(1);
-            }
-        }
-    });
     let early = |stopper| drop(started.set(stopper));
     let server = Server::start_stoppable(config, early).map_err(|error| error.to_string())?;
     if !server.is_stopping() {

@@ -4,6 +4,7 @@ mod deploying;
 mod desk;
 mod ending;
 mod pollers;
+mod reloading;
 mod replace;
 mod services;
 mod start_error;
@@ -39,12 +40,14 @@ use crate::services::registry::Registry;
 use crate::sys;
 use crate::sys::poller::Poller;
 use deploying::Deploying;
+use reloading::Files;
 use replace::Order;
 use threads::{Kind, Threads};
 use versions::{Phase, Start, Version, Versions};
 
 pub use crate::net::tls::TlsError;
 pub use crate::services::refused::Refused;
+pub use reloading::Reloader;
 pub use replace::Replacer;
 pub use start_error::StartError;
 
@@ -63,6 +66,7 @@ pub struct Server {
     pins: Vec<Option<usize>>,
     has_rings: bool,
     settings: Arc<Settings>,
+    files: Files,
     channels: Arc<Channels>,
     /// What answers `GET /`, in the demo.
     page: Option<&'static str>,
@@ -128,7 +132,7 @@ impl Server {
 
     fn build(
         config: Config,
-        tls: Option<Arc<rustls::ServerConfig>>,
+        tls: Option<tls::Identity>,
         socket: std::net::TcpListener,
         address: SocketAddr,
         files: usize,
@@ -186,7 +190,7 @@ impl Server {
                 weight: config.workers.connection_weight,
                 max_connections: config.workers.max_connections,
                 max_total,
-                acl: config.acl.clone(),
+                acl: Arc::clone(&settings.acl),
                 tls: is_tls,
                 stop: Arc::clone(&stop_listeners),
                 exhausted: Arc::clone(&exhausted),
@@ -229,6 +233,7 @@ impl Server {
             pins,
             has_rings,
             settings,
+            files: Files::new(&config),
             channels,
             page,
             grace: config.timeouts.shutdown_grace,
@@ -401,6 +406,13 @@ impl Stopper {
     /// The server's [`Server::wait`] goes on to stop it.
     pub fn stop(&self) {
         let _ = self.0.send(Report::Signal);
+    }
+}
+
+impl Stopper {
+    /// A handle by which another thread can have the server read its files again.
+    pub fn reloader(&self) -> Reloader {
+        Reloader::new(self.0.clone())
     }
 }
 

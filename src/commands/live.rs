@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use lapps::config::{self, Places};
+use lapps::config::{Places, control_socket};
 use serde_json::{Value, json};
 
 #[derive(Subcommand)]
@@ -33,6 +33,8 @@ pub(crate) enum Live {
         #[command(flatten)]
         place: Where,
     },
+    /// Read certificates and access lists again, for new connections; what is wrong leaves the old in force.
+    Reload(Where),
     /// Change what is logged.
     Log {
         /// A level (error, warn, info, debug, trace), or levels by target as LAPPS_LOG has them.
@@ -83,6 +85,7 @@ pub(crate) fn run(command: &Live) -> Result<(), String> {
         Live::Kick { id, place } => {
             show(place, &json!({ "command": "kick", "id": id }), |_| format!("connection {id} is closed\n"))
         }
+        Live::Reload(place) => reload(place),
         Live::Log { filter, place } => {
             let request = json!({ "command": "log", "filter": filter });
             show(place, &request, |_| format!("from now on the log has: {filter}\n"))
@@ -98,13 +101,46 @@ fn change(command: &str, named: &Named, done: &str) -> Result<(), String> {
     show(&named.place, &request, |_| format!("service {} {done}\n", named.service))
 }
 
+/// Fails if anything was refused, after it has said what was not.
+fn reload(place: &Where) -> Result<(), String> {
+    let answer = ask(&place.find()?, &json!({ "command": "reload" }))?;
+    print(place, &answer, reloaded)?;
+    let refused = texts(&answer["refused"]);
+    if refused.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("refused, the old is in force: {}", refused.join("\n")))
+    }
+}
+
+fn reloaded(answer: &Value) -> String {
+    let mut text = match texts(&answer["changed"]).join(", ") {
+        changed if changed.is_empty() && answer["refused"] != json!([]) => String::new(),
+        changed if changed.is_empty() => "read again: nothing is to be applied\n".to_owned(),
+        changed => format!("read again, for new connections: {changed}\n"),
+    };
+    for key in texts(&answer["needs_restart"]) {
+        text.push_str(&format!("changed, but this needs a restart: {key}\n"));
+    }
+    text
+}
+
+fn texts(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
 /// Sends a request and prints the answer.
 fn show(place: &Where, request: &Value, words: impl Fn(&Value) -> String) -> Result<(), String> {
     let answer = ask(&place.find()?, request)?;
+    print(place, &answer, words)
+}
+
+/// Prints an answer, or fails with the error that it is.
+fn print(place: &Where, answer: &Value, words: impl Fn(&Value) -> String) -> Result<(), String> {
     if let Some(error) = answer["error"].as_str() {
         return Err(error.to_owned());
     }
-    let text = if place.json { format!("{answer}\n") } else { words(&answer) };
+    let text = if place.json { format!("{answer}\n") } else { words(answer) };
     // Who reads no further has seen enough.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(())
@@ -118,9 +154,7 @@ impl Where {
         }
         let none = "there is no configuration; --home or --socket says which server is meant";
         let places = Places::find(self.home.as_deref(), &|name| std::env::var_os(name)).ok_or(none)?;
-        let config = config::load(&places)
-            .map_err(|mistakes| format!("mistakes in the configuration:\n{mistakes}"))?;
-        config.control.ok_or_else(|| none.to_owned())
+        Ok(control_socket(&places))
     }
 }
 

@@ -1,4 +1,5 @@
-//! The subcommands that start no server.
+//! The subcommands that start no server, and what signals order to one that runs.
 
 pub(crate) mod archives;
 pub(crate) mod live;
+pub(crate) mod signals;

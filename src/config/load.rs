@@ -15,7 +15,7 @@ use super::services_file::{self, Services, Sources};
 use super::{Config, Source};
 
 /// The name of the control socket where the configuration says nothing.
-const CONTROL_NAME: &str = "lapps.sock";
+pub(super) const CONTROL_NAME: &str = "lapps.sock";
 
 /// Reads and checks the configuration.
 ///

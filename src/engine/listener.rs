@@ -16,6 +16,7 @@ use super::turned_away::{LOOK, TurnedAway};
 use super::worker;
 use crate::ops::tally::ListenerTally;
 use crate::services::acl::Acl;
+use crate::services::current::Current;
 
 const LISTENER: Token = Token(0);
 
@@ -40,7 +41,7 @@ pub(crate) struct Listener {
     pub(crate) max_connections: usize,
     /// Connections of all workers that the open-file limit allows.
     pub(crate) max_total: usize,
-    pub(crate) acl: Acl,
+    pub(crate) acl: Arc<Current<Acl>>,
     /// Whether clients speak TLS, so that a refusal in plain HTTP would be noise to them.
     pub(crate) tls: bool,
     /// Set, and the poller woken, when the listener is to end.
@@ -109,7 +110,7 @@ impl Listener {
     /// Hands a connection to the least loaded worker, or turns it away.
     fn place(&mut self, stream: TcpStream, peer: SocketAddr, last: &mut usize, turned_away: &mut TurnedAway) {
         self.tally.accepted.add(1);
-        if self.acl.check(peer.ip()).is_none() {
+        if self.acl.get().check(peer.ip()).is_none() {
             self.tally.denied.add(1);
             tracing::debug!(%peer, "turned away: the server's access list");
             return;

@@ -43,6 +43,8 @@ pub(crate) enum Inquiry {
     Connections { service: Option<String>, limit: usize, answer: Sender<Vec<Seen>> },
     /// This connection is to be closed; whether it was there.
     Kick { conn: ConnId, answer: Sender<bool> },
+    /// Certificates and access lists are to be read again; what came of it.
+    Reload(Sender<Value>),
     /// A service is to be started or stopped.
     Change { service: String, change: Change, answer: Sender<Result<(), Refused>> },
 }

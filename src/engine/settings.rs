@@ -4,26 +4,30 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lapps_lua::login::Logins;
-use lapps_lua::queue::{Bounds, Queues};
-use lapps_parser::decoder::Limits;
-use lapps_parser::http::HeadLimits;
-use rustls::ServerConfig;
-
 use super::clients::Names;
 use super::helper::Helper;
 use super::life::Life;
 use super::wheel::TICK_MS;
 use crate::config::{self, Config};
 use crate::net::client::tls::Trust;
+use crate::net::tls::Identity;
 use crate::ops::ledger::Ledger;
+use crate::services::acl::Acl;
+use crate::services::current::Current;
+use lapps_lua::login::Logins;
+use lapps_lua::queue::{Bounds, Queues};
+use lapps_parser::decoder::Limits;
+use lapps_parser::http::HeadLimits;
 
-/// Settings of the engine; they do not change while the server runs.
+/// Settings of the engine; what is not [`Current`] does not change while the server runs.
 pub(crate) struct Settings {
     pub(crate) life: Arc<Life>,
     /// Where the threads count.
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// What the server's end of TLS shows; there is always one, or never.
+    pub(crate) tls: Option<Current<Identity>>,
+    /// Who may connect at all.
+    pub(crate) acl: Arc<Current<Acl>>,
     pub(crate) heads: HeadLimits,
     /// For connections that have no service: nothing is a message there.
     pub(crate) no_messages: Limits,
@@ -53,11 +57,12 @@ pub(crate) struct Timeouts {
 }
 
 impl Settings {
-    pub(crate) fn new(config: &Config, tls: Option<Arc<ServerConfig>>, lua_path: Option<String>) -> Settings {
+    pub(crate) fn new(config: &Config, tls: Option<Identity>, lua_path: Option<String>) -> Settings {
         Settings {
             life: Arc::new(Life::new()),
             ledger: Arc::default(),
-            tls,
+            tls: tls.map(Current::new),
+            acl: Arc::new(Current::new(config.acl.clone())),
             heads: HeadLimits::default(),
             no_messages: Limits { max_message: 0, max_fragments: 0 },
             read_buffer: config.workers.read_buffer,

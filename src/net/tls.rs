@@ -30,12 +30,33 @@ impl fmt::Display for TlsError {
 
 impl std::error::Error for TlsError {}
 
-/// Reads the certificate chain and the key that `tls` names.
+/// A certificate with its key, ready for sessions.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    config: Arc<ServerConfig>,
+}
+
+impl Identity {
+    /// What a session needs. It keeps it, whatever is current later.
+    pub(crate) fn config(&self) -> &Arc<ServerConfig> {
+        &self.config
+    }
+
+    /// True for the same certificates, and so for the same key. Who has the first need not take the second, which knows
+    /// nothing of the tickets that the first has given out.
+    pub(crate) fn is_same(&self, other: &Identity) -> bool {
+        self.chain == other.chain
+    }
+}
+
+/// Reads the certificate chain and the key that `tls` names. Tickets of sessions are its own: one that was given out under
+/// another certificate makes a whole handshake, so that clients see the new one.
 ///
 /// # Errors
 /// A file is missing, unreadable, or holds something else than what is wanted, or key and certificate do not belong
 /// together.
-pub(crate) fn load(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
+pub(crate) fn load(tls: &Tls) -> Result<Identity, TlsError> {
     let fail = |file: &Path, what: String| TlsError { file: file.to_owned(), what };
     let certificates = CertificateDer::pem_file_iter(&tls.certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -54,7 +75,7 @@ pub(crate) fn load(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
         .with_protocol_versions(versions)
         .map_err(|error| fail(&tls.certificate, error.to_string()))?
         .with_no_client_auth()
-        .with_single_cert(certificates, key)
+        .with_single_cert(certificates.clone(), key)
         .map_err(|error| {
             fail(&tls.key, format!("cannot be used with {}: {error}", tls.certificate.display()))
         })?;
@@ -65,7 +86,7 @@ pub(crate) fn load(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     config.send_tls13_tickets = 1;
     // The handshake is the library's; what comes after it goes straight from buffer to buffer: see `session`.
     config.enable_secret_extraction = true;
-    Ok(Arc::new(config))
+    Ok(Identity { chain: certificates, config: Arc::new(config) })
 }
 
 /// The cipher suites in our order, and whether that goes before the client's: with AES in hardware AES-128 comes first. It

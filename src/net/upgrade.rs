@@ -37,7 +37,7 @@ pub(crate) fn answer(head: &RequestHead<'_>, peer: IpAddr, registry: &Registry, 
         Ok(upgrade) => upgrade,
         Err(refusal) => return refuse(out, refusal.status(), refusal.fields(), &refusal.to_string()),
     };
-    let Some(admitted) = entry.service.acl.check(peer) else {
+    let Some(admitted) = entry.acl.get().check(peer) else {
         return refuse(out, 403, &[], "this address may not use the service");
     };
     if let Some(origins) = &entry.service.origins {

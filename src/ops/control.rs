@@ -40,6 +40,8 @@ pub(crate) enum Request {
         service: String,
         change: Change,
     },
+    /// Read certificates and access lists again.
+    Reload,
     /// Log by this filter from now on.
     Log {
         filter: String,
@@ -176,6 +178,7 @@ fn read(line: &[u8]) -> Result<Request, String> {
             let id = request.get("id").and_then(Value::as_u64).ok_or("kick needs a number \"id\"")?;
             Ok(Request::Kick { id })
         }
+        "reload" => Ok(Request::Reload),
         "log" => {
             let filter = text("filter").ok_or("log needs a string \"filter\"")?;
             Ok(Request::Log { filter })

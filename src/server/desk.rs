@@ -68,6 +68,11 @@ impl Desk for Reception {
                     Err(mpsc::RecvTimeoutError::Timeout) => Err(NO_ANSWER.into()),
                 }
             }
+            Request::Reload => {
+                let (answer, answers) = mpsc::channel();
+                self.ask(Inquiry::Reload(answer));
+                answers.recv().map_err(|_| "the server stops".into())
+            }
             Request::Log { filter } => {
                 logging::change(&filter)?;
                 Ok(json!({ "filter": filter }))
@@ -160,7 +165,8 @@ impl Server {
                 }
             }
             // Whoever asks hears that the server stops.
-            Inquiry::Change { .. } if self.stopping => {}
+            Inquiry::Change { .. } | Inquiry::Reload(_) if self.stopping => {}
+            Inquiry::Reload(answer) => drop(answer.send(self.reload())),
             Inquiry::Change { service, change, answer } => match self.wished(&service, change) {
                 Ok(service) => self.orders.push_back(Order { services: vec![service], answer }),
                 Err(why) => drop(answer.send(Err(Refused { why, stopped: false, stopping: false }))),
@@ -172,7 +178,8 @@ impl Server {
     fn wished(&mut self, name: &str, change: Change) -> Result<Service, String> {
         let number = self.versions.named(name).ok_or_else(|| format!("there is no service '{name}'"))?;
         let runs = self.versions.at(number).phase == Phase::Running;
-        let mut service = self.versions.at(number).entry.service.clone();
+        let entry = &self.versions.at(number).entry;
+        let mut service = Service { acl: (*entry.acl.get()).clone(), ..entry.service.clone() };
         if change == Change::Start && runs {
             return Err(format!("service '{name}' is running"));
         }

@@ -69,7 +69,8 @@ impl Server {
     }
 
     /// Lets a service run in the place of the current version of the same name, if there is one.
-    fn bring_up(&mut self, service: Service) -> Result<(), Refused> {
+    fn bring_up(&mut self, mut service: Service) -> Result<(), Refused> {
+        self.files.refresh(&mut service);
         let old = self.versions.named(&service.name);
         if let Some(why) = self.target_conflict(&service).or_else(|| self.obstacle(&service)) {
             return Err(Refused::new(why, false));

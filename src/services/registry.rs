@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use lapps_parser::decoder::Limits;
 
 use crate::config::{Placement, Service};
-use crate::services::acl::Admitted;
+use crate::services::acl::{Acl, Admitted};
+use crate::services::current::Current;
 
 /// All services at one moment. It does not change; what is replaced while the server runs makes a new one, and each worker
 /// is given that by mail.
@@ -23,6 +24,8 @@ pub(crate) struct Registry {
 /// One version of a service.
 pub(crate) struct Entry {
     pub(crate) service: Service,
+    /// Who may use it: at first as the service says, and as its configuration says when that is read again.
+    pub(crate) acl: Current<Acl>,
     /// The numbers of its instances that have a thread of their own. No two versions that are there at the same time have one
     /// in common.
     pub(crate) instances: Range<usize>,
@@ -79,6 +82,7 @@ impl Entry {
             Placement::Standalone(count) => (count, 0),
         };
         Entry {
+            acl: Current::new(service.acl.clone()),
             service,
             instances: first..first + threads,
             loads: (0..serving).map(|_| AtomicUsize::new(0)).collect(),

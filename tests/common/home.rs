@@ -61,6 +61,13 @@ impl Home {
         self
     }
 
+    /// Merges `keys` into the configuration of a service that there is.
+    pub fn keys(mut self, name: &str, keys: Value) -> Home {
+        let service = self.services[name].take();
+        self.services[name] = merged(service, keys);
+        self
+    }
+
     /// A service both co-located at `/NAME` and dedicated (one instance) at `/NAME-dedicated`. In `code`, `NAME` stands for
     /// the module's name.
     pub fn on_both(self, name: &str, code: &str, keys: Value) -> Home {

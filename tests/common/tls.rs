@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    CipherSuite, ClientConfig, ClientConnection, DEFAULT_VERSIONS, DigitallySignedStruct, SignatureScheme,
-    StreamOwned, SupportedProtocolVersion,
+    CipherSuite, ClientConfig, ClientConnection, DEFAULT_VERSIONS, DigitallySignedStruct, HandshakeKind,
+    SignatureScheme, StreamOwned, SupportedProtocolVersion,
 };
 
 use super::client::{Client, Stream};
@@ -44,6 +44,29 @@ impl Client {
         }
     }
 
+    /// The certificate that the server showed, or had shown when the session was first made.
+    pub fn certificate(&self) -> Option<&[u8]> {
+        match &self.stream {
+            Stream::Plain(_) => None,
+            Stream::Tls(stream) => Some(stream.conn.peer_certificates()?.first()?),
+        }
+    }
+
+    /// Connects by a configuration that may have tickets of sessions before.
+    pub fn returning(server: &Lapps, config: &Arc<ClientConfig>) -> Client {
+        let socket = TcpStream::connect(server.address).expect("connect");
+        let name = ServerName::try_from("localhost").unwrap();
+        Client::with_session(socket, Some(ClientConnection::new(Arc::clone(config), name).unwrap()))
+    }
+
+    /// Whether its session goes on with one from before.
+    pub fn is_resumed(&self) -> bool {
+        match &self.stream {
+            Stream::Plain(_) => false,
+            Stream::Tls(stream) => stream.conn.handshake_kind() == Some(HandshakeKind::Resumed),
+        }
+    }
+
     /// The cipher suite that the server chose.
     pub fn suite(&self) -> Option<CipherSuite> {
         match &self.stream {
@@ -69,6 +92,12 @@ pub(super) fn session(
     versions: &[&'static SupportedProtocolVersion],
     protocols: &[&[u8]],
 ) -> ClientConnection {
+    let config = config(versions, protocols);
+    ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap()
+}
+
+/// What sessions have in common, their tickets among other things.
+pub fn config(versions: &[&'static SupportedProtocolVersion], protocols: &[&[u8]]) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
@@ -77,7 +106,7 @@ pub(super) fn session(
         .with_custom_certificate_verifier(Arc::new(Anybody))
         .with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap()
+    config
 }
 
 /// Reads plaintext; 0 is the end that close_notify and FIN make. A FIN alone is an error of the kind `UnexpectedEof`.

@@ -34,6 +34,7 @@ use crate::net::connection::Connection;
 use crate::net::ended::{Ended, LastWord};
 use crate::net::transport::{CIPHER, Transport};
 use crate::ops::tally::WorkerTally;
+use crate::services::current::Current;
 use crate::services::registry::Registry;
 use crate::sys::APART;
 use crate::sys::poller::{Happenings, Poller, Readiness};
@@ -422,7 +423,8 @@ impl Worker {
             return;
         }
         let now = self.now as u32;
-        let inserted = Transport::new(stream, self.settings.tls.as_ref())
+        let tls = self.settings.tls.as_ref().map(Current::get);
+        let inserted = Transport::new(stream, tls.as_ref().map(|tls| tls.config()))
             .map_err(|error| error.to_string())
             .and_then(|transport| {
                 let conn = Conn {
@@ -564,6 +566,7 @@ mod tests {
             life: Arc::clone(&life),
             ledger: Arc::default(),
             tls: None,
+            acl: Arc::new(Current::new(crate::services::acl::Acl::default())),
             heads: lapps_parser::http::HeadLimits::default(),
             no_messages: lapps_parser::Limits { max_message: 0, max_fragments: 0 },
             read_buffer: 1024,
