@@ -10,6 +10,7 @@ mod deployment;
 mod document;
 pub mod keys;
 mod load;
+mod log;
 mod memory;
 mod mistakes;
 mod order;
@@ -25,6 +26,8 @@ mod written;
 pub use demo::demo;
 pub use deployment::{Deployment, deployment};
 pub use load::load;
+pub(crate) use log::filter as log_filter;
+pub use log::{Log, LogFormat};
 pub(crate) use memory::RING_BUFFERS;
 pub use memory::{MemoryBound, Part, RING_AREA, RING_BYTES};
 pub use mistakes::{Mistake, Mistakes};
@@ -60,6 +63,8 @@ pub struct Config {
     pub queues: Queues,
     /// Where those who watch may ask; `None`: nowhere.
     pub admin: Option<SocketAddr>,
+    /// Where the log goes, and what it holds.
+    pub log: Log,
     /// Where the control socket is; `None` where there is no home: the demo.
     pub control: Option<PathBuf>,
     /// Where the files were; `None` where there are none: the demo.

@@ -28,8 +28,20 @@ pub fn export_apps_dir(directory: &Path) {
     sys::environment::set_apps_dir(directory);
 }
 
-/// Says how what is logged is changed while a server runs: `change` gets a filter as `LAPPS_LOG` has it, and takes it or says
-/// what is wrong with it. To be called once.
-pub fn on_log_filter(change: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static) {
-    ops::logging::on_change(change);
+/// Starts the log of the process; `filter`, what the environment says, goes before what is configured. To be called once.
+///
+/// # Errors
+/// Its file cannot be opened.
+pub fn start_log(log: &config::Log, filter: Option<&str>) -> Result<(), String> {
+    ops::log::start(log, filter)
+}
+
+/// Opens the file of the log again, if it has one. One that cannot be opened leaves the one from before.
+pub fn reopen_log() {
+    ops::log::reopen();
+}
+
+/// Writes what is left to be said of lines that were left out. To be called when the process ends.
+pub fn end_log() {
+    ops::log::end();
 }

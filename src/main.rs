@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use clap::{Args, Parser, Subcommand};
-use commands::{archives, live, signals};
+use commands::{archives, live, logging, signals};
 use lapps::config::{self, Config, Placement, Places, Protocol};
 use lapps::dev_cert;
 use lapps::server::{Outcome, Server, Stopper};
@@ -56,6 +56,8 @@ struct RunArguments {
     /// Listen on this port instead of the configured one; 0 = any free one.
     #[arg(long)]
     port: Option<u16>,
+    #[command(flatten)]
+    log: logging::LogArguments,
 }
 
 #[derive(Args)]
@@ -130,22 +132,8 @@ fn run(arguments: &RunArguments) -> Result<(), String> {
         config.listen.port = port;
     }
     lapps::export_apps_dir(&config.directories.applications);
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LAPPS_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let log =
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours).with_env_filter(filter);
-    let log = log.with_filter_reloading();
-    let filter = log.reload_handle();
-    log.init();
-    lapps::on_log_filter(move |text| {
-        let wrong = |error: &dyn std::fmt::Display| format!("'{text}' is no filter of the log: {error}");
-        if text.trim().is_empty() {
-            return Err(wrong(&"it is empty"));
-        }
-        let new = tracing_subscriber::EnvFilter::try_new(text).map_err(|error| wrong(&error))?;
-        filter.reload(new).map_err(|error| wrong(&error))
-    });
+    arguments.log.apply(&mut config.log);
+    lapps::start_log(&config.log, std::env::var("LAPPS_LOG").ok().as_deref())?;
 
     let scheme = if config.tls.is_some() { "wss" } else { "ws" };
     let demo = config.demo;
@@ -170,7 +158,9 @@ fn run(arguments: &RunArguments) -> Result<(), String> {
             println!("open http://{}/ in a browser; Ctrl-C stops the server", server.address());
         }
     }
-    server.wait()?;
+    let ended = server.wait();
+    lapps::end_log();
+    ended?;
     println!("stopped");
     Ok(())
 }

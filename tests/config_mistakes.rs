@@ -133,7 +133,7 @@ fn a_wrong_type_is_told_with_the_right_one() {
             "ws.json:1: is a list; allowed is an object with the keys listeners, connection_weight, ip, port, \
           lapps_config_auto_save, workers, acl, tls, tls_client_version, tls_server_version, tls_certificates, \
           shutdown_grace_ms, handshake_timeout_ms, ping_interval_ms, idle_timeout_ms, stalled_writer_ms, close_timeout_ms, \
-          mqr_max_messages, mqr_max_bytes, admin, control_socket",
+          mqr_max_messages, mqr_max_bytes, admin, control_socket, log",
         ),
         (
             r#"{"workers": 4}"#,

@@ -2,4 +2,5 @@
 
 pub(crate) mod archives;
 pub(crate) mod live;
+pub(crate) mod logging;
 pub(crate) mod signals;

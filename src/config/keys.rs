@@ -106,6 +106,8 @@ pub(super) const MQR_MAX_BYTES: Key =
 pub(super) const ADMIN: Key =
     key("admin", Section(ADMIN_KEYS), Absent("nobody can ask the server how it is"));
 
+pub(super) const LOG: Key = key("log", Section(LOG_KEYS), Absent("text on standard error"));
+
 pub(super) const CONTROL_SOCKET: Key = key(
     "control_socket",
     Text("a path; a relative one starts at the home directory"),
@@ -135,6 +137,7 @@ pub const WS: &[Key] = &[
     MQR_MAX_BYTES,
     ADMIN,
     CONTROL_SOCKET,
+    LOG,
 ];
 
 pub(super) const ADMIN_LISTEN: Key = key(
@@ -145,6 +148,17 @@ pub(super) const ADMIN_LISTEN: Key = key(
 pub(super) const ADMIN_REMOTE: Key = key("remote", Flag, Written("false"));
 
 const ADMIN_KEYS: &[Key] = &[ADMIN_LISTEN, ADMIN_REMOTE];
+
+pub(super) const LOG_FILE: Key =
+    key("file", Text("a path; a relative one starts at the home directory"), Absent("standard error"));
+pub(super) const LOG_FORMAT: Key = key("format", OneOf(&["text", "json"]), Written("text"));
+pub(super) const LOG_LEVEL: Key = key(
+    "level",
+    Text("error, warn, info, debug or trace, or levels by target such as \"info,lapps::engine=debug\""),
+    Written("info"),
+);
+
+const LOG_KEYS: &[Key] = &[LOG_FILE, LOG_FORMAT, LOG_LEVEL];
 
 pub(super) const WORKER_COUNT: Key =
     key("workers", Integer { min: 1, max: 255 }, Computed("the number of cores that this process may use"));

@@ -73,6 +73,7 @@ fn assemble(server: Server, services: Services, mistakes: Vec<Mistake>) -> Resul
         timeouts: server.timeouts,
         queues: server.queues,
         admin: server.admin,
+        log: server.log,
         control: None,
         places: None,
         demo: false,

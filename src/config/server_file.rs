@@ -8,7 +8,7 @@ use super::acl::{Acl, Policy, parse_network};
 use super::keys::{self, Key};
 use super::places::absolute;
 use super::section::{Section, allowed};
-use super::{ClientTls, Io, Listen, Queues, Timeouts, Tls, TlsVersion, Workers};
+use super::{ClientTls, Io, Listen, Log, Queues, Timeouts, Tls, TlsVersion, Workers, log};
 
 /// A worker's read buffer is not smaller than this: the original's default would cost a system call per message.
 const MIN_READ_BUFFER: usize = 64 * 1024;
@@ -25,6 +25,7 @@ pub(super) struct Server {
     pub(super) queues: Queues,
     pub(super) admin: Option<SocketAddr>,
     pub(super) control: Option<PathBuf>,
+    pub(super) log: Log,
 }
 
 pub(super) fn read(file: &Section<'_>, home: &Path) -> Server {
@@ -47,6 +48,7 @@ pub(super) fn read(file: &Section<'_>, home: &Path) -> Server {
         },
         admin: admin(file),
         control: file.text_if_there(&keys::CONTROL_SOCKET).map(|(text, _)| absolute(&home.join(text))),
+        log: log::read(&file.section(&keys::LOG), home),
     }
 }
 

@@ -195,7 +195,7 @@ impl Instance {
                     Settled::Stopped
                 }
                 Outcome::Report(text) => {
-                    tracing::error!("{text}");
+                    tracing::error!(service = self.service, "{text}");
                     continue;
                 }
                 // Only a standalone service has a `run` that ends.
@@ -219,7 +219,7 @@ impl Instance {
         match self.deliver(port, Event::Stop) {
             Verdict::Keep => {}
             Verdict::Waits { .. } => self.phase = Phase::Stopping,
-            Verdict::Fail(failure) => tracing::error!("{failure}"),
+            Verdict::Fail(failure) => super::log_failure(&failure, false),
         }
         self.phase == Phase::Stopped
     }
@@ -275,7 +275,7 @@ impl Instance {
     /// Logs what still waits.
     pub(crate) fn report_deadlock(&mut self) {
         if let Some(text) = self.lua.deadlock() {
-            tracing::error!("service '{}': {text}", self.service);
+            tracing::error!(service = self.service, "service '{}': {text}", self.service);
         }
     }
 }

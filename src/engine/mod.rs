@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use lapps_lua::bell::Bell;
 use lapps_lua::error::{Failure, FailureKind};
+use lapps_lua::port::ConnId;
 use lapps_lua::setup::{Concurrency, Protocol, Setup, Source};
 
 use crate::config::{self, Service};
@@ -79,11 +80,17 @@ fn setup<'s>(service: &'s Service, number: usize, settings: &'s Settings, bell: 
 /// Logs what a handler did wrong. `gone`: its connection is closed by now, and a handler that passes on the `false` of a
 /// `ws:send` to it has done nothing wrong.
 pub(crate) fn log_failure(failure: &Failure, gone: bool) {
+    let (service, conn) = (failure.service(), failure.conn().map(number));
     match failure.kind() {
-        FailureKind::Refused { .. } if gone => tracing::debug!("{failure}"),
-        FailureKind::Refused { .. } => tracing::warn!("{failure}"),
+        FailureKind::Refused { .. } if gone => tracing::debug!(service, conn, "{failure}"),
+        FailureKind::Refused { .. } => tracing::warn!(service, conn, "{failure}"),
         // A client's mistake, of which it is told.
-        FailureKind::Invalid { .. } => tracing::debug!("{failure}"),
-        _ => tracing::error!("{failure}"),
+        FailureKind::Invalid { .. } => tracing::debug!(service, conn, "{failure}"),
+        _ => tracing::error!(service, conn, "{failure}"),
     }
+}
+
+/// A connection as handlers, commands and the log have it.
+pub(crate) fn number(conn: ConnId) -> u64 {
+    conn.as_number() as u64
 }

@@ -148,16 +148,16 @@ impl Alone {
                 }
                 Outcome::Ended(Ok(())) => {
                     let (service, nth) = (self.outlet.service(), self.who.nth);
-                    tracing::info!("service '{service}', instance {nth}: run has returned");
+                    tracing::info!(service, "service '{service}', instance {nth}: run has returned");
                     self.ended = true;
                 }
                 Outcome::Ended(Err(failure)) => {
                     self.seat.errors.add(1);
-                    tracing::error!("{failure}");
+                    super::log_failure(&failure, false);
                     self.ended = true;
                 }
                 Outcome::Failed(failure) => self.on_failure(&failure),
-                Outcome::Report(text) => tracing::error!("{text}"),
+                Outcome::Report(text) => tracing::error!(service = self.outlet.service(), "{text}"),
                 Outcome::Handled { conn, weight } => {
                     self.clients.on_handled(conn, weight, &mut self.outlet.calls);
                 }
@@ -210,7 +210,8 @@ impl Alone {
             self.sleep(deadline);
         }
         if let Some(text) = self.lua.deadlock() {
-            tracing::error!("service '{}': {text}", self.outlet.service());
+            let service = self.outlet.service();
+            tracing::error!(service, "service '{service}': {text}");
         }
     }
 

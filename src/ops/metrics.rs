@@ -83,6 +83,11 @@ pub(super) fn render(ledger: &Ledger) -> String {
         "1 while clients are served, 0 before services have started and while they stop.",
     )
     .sample(&[], u8::from(ledger.is_ready()));
+    out.counter(
+        "lapps_log_suppressed_lines_total",
+        "Lines of the log that were left out, because many like them had come.",
+    )
+    .sample(&[], super::log::suppressed());
     let books = ledger.books();
     listeners(&books, &mut out);
     workers(&books, &mut out);

@@ -8,6 +8,6 @@ mod exposition;
 pub(crate) mod histogram;
 pub(crate) mod ledger;
 mod listening;
-pub(crate) mod logging;
+pub(crate) mod log;
 mod metrics;
 pub(crate) mod tally;

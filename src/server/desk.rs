@@ -13,10 +13,11 @@ use super::versions::Phase;
 use super::{Outcome, Refused, Server};
 use crate::config::{Placement, Protocol, Service};
 use crate::engine::mail::{Mail, Seen};
+use crate::engine::number;
 use crate::engine::report::{Inquiry, Report};
 use crate::ops::control::{Change, Desk, Request};
 use crate::ops::ledger::Ledger;
-use crate::ops::logging;
+use crate::ops::log;
 
 /// How long somebody waits for what threads tell that may be busy.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -74,7 +75,7 @@ impl Desk for Reception {
                 answers.recv().map_err(|_| "the server stops".into())
             }
             Request::Log { filter } => {
-                logging::change(&filter)?;
+                log::change(&filter)?;
                 Ok(json!({ "filter": filter }))
             }
             Request::Change { service, change } => {
@@ -136,7 +137,7 @@ fn gather(answers: &Receiver<Vec<Seen>>, limit: usize) -> (Vec<Seen>, bool) {
 fn told(seen: &Seen) -> Value {
     json!({
         // As services know it: a whole number that a Lua number, and one of JSON, holds exactly.
-        "id": seen.conn.as_number() as u64,
+        "id": number(seen.conn),
         "service": seen.service,
         "peer": seen.peer.to_string(),
         "state": seen.state,

@@ -71,6 +71,7 @@ impl Server {
                         let (left, count) = (version.stopping(), version.members.len());
                         let name = version.name();
                         tracing::warn!(
+                            service = name,
                             "service '{name}': {left} of {count} instances did not finish onShutdown in time"
                         );
                     }

@@ -139,6 +139,7 @@ impl Server {
                 Turn::Over if Instant::now() >= limit => {
                     let name = self.versions.at(number).name();
                     tracing::warn!(
+                        service = name,
                         "service '{name}': run did not end in time, and the new version starts beside it"
                     );
                     return Ok(());

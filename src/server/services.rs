@@ -39,7 +39,7 @@ impl Server {
                 None => self.start_version(number)?,
             }
             if let Outcome::Failed(why) = &self.versions.at(number).outcome {
-                tracing::error!("{why}");
+                tracing::error!(service = service.name, "{why}");
             }
         }
         Ok(())
@@ -190,6 +190,7 @@ impl Server {
                     let handler = if version.is_standalone() { "init" } else { "onStart" };
                     let (name, count) = (version.name(), version.members.len());
                     tracing::warn!(
+                        service = name,
                         "service '{name}': {handler} of {left} of {count} instances has not returned yet"
                     );
                 }

@@ -198,7 +198,7 @@ impl Deployer {
             if self.auto_save
                 && let Err(error) = config::save(&self.places, &name, &json)
             {
-                tracing::error!("service '{name}' is deployed, but {error}");
+                tracing::error!(service = name, "service '{name}' is deployed, but {error}");
             }
             mark::remove(&archive);
             // Unless there is a newer one by now, of which we hear.
@@ -207,10 +207,13 @@ impl Deployer {
             {
                 tracing::error!("{} is deployed, but cannot be removed: {error}", archive.display());
             }
-            return tracing::info!("service '{name}' is deployed from {}", archive.display());
+            return tracing::info!(service = name, "service '{name}' is deployed from {}", archive.display());
         };
         if let Err(error) = staged.undo() {
-            tracing::error!("the files of service '{name}' from before cannot be put back: {error}");
+            tracing::error!(
+                service = name,
+                "the files of service '{name}' from before cannot be put back: {error}"
+            );
         }
         self.services.retain(|service| service.name != name);
         self.services.extend(old.clone());
@@ -222,10 +225,11 @@ impl Deployer {
             && let Some(old) = old.filter(|old| old.auto_start)
         {
             match replace(vec![old]) {
-                Ok(()) => tracing::info!("service '{name}' runs again in the version before"),
+                Ok(()) => tracing::info!(service = name, "service '{name}' runs again in the version before"),
                 Err(again) if again.stopping => {}
                 Err(again) => {
                     tracing::error!(
+                        service = name,
                         "service '{name}' does not run in the version before either: {}",
                         again.why
                     );

@@ -12,7 +12,7 @@ use super::PATIENCE;
 use super::home::Home;
 
 /// The server's executable.
-const BINARY: &str = env!("CARGO_BIN_EXE_lapps");
+pub const BINARY: &str = env!("CARGO_BIN_EXE_lapps");
 
 /// A running server. Dropped, it is killed.
 pub struct Lapps {

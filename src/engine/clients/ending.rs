@@ -9,6 +9,7 @@ use super::beginning::plainly;
 use super::calls::{Calls, id};
 use super::input::see_to;
 use super::{Host, Phase, Set};
+use crate::engine::number;
 use crate::engine::slab::Key;
 
 /// What stands for the code of a close frame without one, and for a close frame that did not come (RFC 6455 section 7.4.1).
@@ -102,7 +103,7 @@ impl Set {
         conn.held = Vec::new();
         conn.phase = Phase::Ended;
         conn.since = now;
-        tracing::debug!(conn = %id(key), "outgoing connection ended: {}", how.text());
+        tracing::debug!(conn = number(id(key)), "outgoing connection ended: {}", how.text());
         let calls = host.calls();
         let lingers = frames
             && match how {

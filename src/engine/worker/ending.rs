@@ -9,6 +9,7 @@ use lapps_lua::reactive::Verdict;
 use super::input::link_to;
 use super::{Fin, Home, Pause, Worker};
 use crate::engine::slab::Key;
+use crate::engine::{log_failure, number};
 use crate::net::ended::{Ended, LastWord};
 use crate::net::upgrade;
 use crate::ops::causes::Cause;
@@ -126,7 +127,7 @@ impl Worker {
     pub(super) fn end(&mut self, key: Key, why: Ended) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let peer = std::net::SocketAddr::from(conn.peer);
-        tracing::debug!(conn = %self.outbox.id(key), %peer, "connection ended: {why}");
+        tracing::debug!(conn = number(self.outbox.id(key)), %peer, "connection ended: {why}");
         let was_closing = conn.protocol.is_closing();
         if !was_closing {
             let closed_here = self.outbox.row(key).close_sent;
@@ -202,7 +203,7 @@ impl Worker {
             Home::Here { service } => {
                 self.served[usize::from(service)] -= 1;
                 if let Verdict::Fail(failure) = self.tell(service.into(), Event::Disconnected(id)) {
-                    tracing::error!("{failure}");
+                    log_failure(&failure, false);
                 }
                 self.settle(service.into());
             }
