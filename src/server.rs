@@ -41,7 +41,7 @@ use crate::sys;
 use crate::sys::poller::Poller;
 use deploying::Deploying;
 use reloading::Files;
-use replace::Order;
+use replace::{Goodbye, Order};
 use threads::{Kind, Threads};
 use versions::{Phase, Start, Version, Versions};
 
@@ -74,6 +74,8 @@ pub struct Server {
     versions: Versions,
     /// Replacements that were asked for and not begun.
     orders: VecDeque<Order>,
+    /// Those who wait until a version has gone.
+    goodbyes: Vec<Goodbye>,
     /// The wake-up of the thread that has the server.
     own: Arc<Wake>,
     listeners: Vec<JoinHandle<()>>,
@@ -239,6 +241,7 @@ impl Server {
             grace: config.timeouts.shutdown_grace,
             versions: Versions::default(),
             orders: VecDeque::new(),
+            goodbyes: Vec::new(),
             own,
             listeners: Vec::new(),
             stop_listeners,
@@ -374,7 +377,9 @@ impl Server {
             Report::Signal => self.stop_ordered = true,
             // Whoever asks hears that the server stops.
             Report::Replace { .. } if self.stopping => {}
-            Report::Replace { services, answer } => self.orders.push_back(Order { services, answer }),
+            Report::Replace { services, answer } => {
+                self.orders.push_back(Order { services, answer, sees_off: false });
+            }
             Report::Asked(inquiry) => self.on_inquiry(inquiry),
             Report::Died(error) => return Turn::Died(error),
         }

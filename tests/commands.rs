@@ -6,12 +6,14 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use common::client::{Client, Got, upgrade};
 use common::home::{ECHO, Home};
-use common::process::{Lapps, run_to_end};
+use common::process::{BINARY, Lapps, run_to_end};
 use common::until;
 use serde_json::{Value, json};
 
@@ -186,7 +188,7 @@ fn services_are_stopped_started_and_started_anew() {
         client.echo("after");
         assert!(refused(&home, &["start", name]).contains("is running"));
 
-        assert_eq!(asked(&home, &["stop", name]), json!({ "service": name }));
+        assert_eq!(asked(&home, &["stop", name]), json!({ "service": name, "gone": true }));
         assert!(matches!(client.get(), Got::Close(1012, _)));
         assert_eq!(status_of(&server, target), 503);
         assert!(refused(&home, &["stop", name]).contains("is not running"));
@@ -201,6 +203,66 @@ fn services_are_stopped_started_and_started_anew() {
     fs::write(home.path().join("apps/twin/twin.lua"), "error('broken')").unwrap();
     assert!(refused(&home, &["restart", "twin"]).contains("broken"));
     Client::open(&server, "/twin").echo("as before");
+    server.stop();
+}
+
+#[test]
+fn a_stop_comes_back_when_the_last_client_has_gone() {
+    const SLOW: &str = "
+        local NAME = {}
+        function NAME.onStart() end
+        function NAME.onMessage(handler, opcode, message) return ws:send(handler, opcode, message) end
+        function NAME.onDisconnect(handler)
+            time.sleep_for(200)
+            local file = io.open('PLACE', 'a+')
+            file:write('x')
+            file:close()
+        end
+        function NAME.onShutdown() end
+        return NAME";
+    let home = home();
+    let place = home.path().join("gone");
+    let code = SLOW.replace("PLACE", place.to_str().unwrap());
+    let home = home
+        .on_both("slow", &code, json!({ "preload": ["time"] }))
+        .ws(json!({ "close_timeout_ms": 500, "shutdown_grace_ms": 60_000 }));
+    let server = Lapps::start(&home);
+    for (count, (name, target)) in
+        [("slow", "/slow"), ("slow_dedicated", "/slow-dedicated")].iter().enumerate()
+    {
+        // They do not answer the close frame.
+        let clients: Vec<Client> = (0..2).map(|_| Client::open(&server, target)).collect();
+        assert_eq!(told(&home, &["stop", name]), format!("service {name} is stopped\n"));
+        assert_eq!(
+            fs::metadata(&place).unwrap().len(),
+            2 * (count as u64 + 1),
+            "{name}: all ends were heard"
+        );
+        let of = asked(&home, &["connections", "--service", name]);
+        assert_eq!(of["connections"], json!([]));
+        drop(clients);
+    }
+    assert_eq!(asked(&home, &["status"])["connections"], 0);
+    server.stop();
+}
+
+#[test]
+fn a_stop_that_nothing_can_end_is_said_to_be_one() {
+    const STUCK: &str = "
+        local stuck = {}
+        function stuck.init() end
+        function stuck.run()
+            while not io.open('RELEASE') do end
+        end
+        return stuck";
+    let home = home().ws(json!({ "shutdown_grace_ms": 0 }));
+    let release = home.path().join("release");
+    let code = STUCK.replace("RELEASE", release.to_str().unwrap());
+    let home = home.service("stuck", &code, json!({ "standalone": true }));
+    let server = Lapps::start(&home);
+    let words = told(&home, &["stop", "stuck"]);
+    assert_eq!(words, "service stuck is stopped, but not all of its handlers have ended\n");
+    fs::write(release, "").unwrap();
     server.stop();
 }
 
@@ -252,6 +314,34 @@ fn the_socket_is_its_owners_and_goes_with_the_server() {
     assert!(refused(&home, &["status"]).contains("no server runs here"));
     let server = Lapps::start(&home);
     assert_eq!(asked(&home, &["status"])["pid"], server.pid());
+}
+
+/// Only root can be somebody else for a moment.
+#[test]
+fn somebody_else_is_told_nothing_whatever_the_mode_is() {
+    const NOBODY: u32 = 65_534;
+    let home = home();
+    if fs::metadata(home.path()).unwrap().uid() != 0 {
+        return;
+    }
+    let server = Lapps::start(&home);
+    let own = home.path().join("lapps");
+    fs::copy(BINARY, &own).unwrap();
+    for open in [home.path().to_owned(), home.path().join("workdir"), own.clone(), socket(&home)] {
+        fs::set_permissions(open, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let ask = |user| {
+        let mut command = Command::new(&own);
+        command.args(["status", "--socket", socket(&home).to_str().unwrap()]).uid(user).gid(user);
+        command.output().unwrap()
+    };
+    let answer = ask(NOBODY);
+    let errors = String::from_utf8(answer.stderr).unwrap();
+    assert!(!answer.status.success() && answer.stdout.is_empty(), "{errors}");
+    assert!(errors.contains("only who runs the server, or root, may use this"), "{errors}");
+    assert!(ask(0).status.success());
+    let log = server.stop();
+    assert!(log.contains("the control socket was used by somebody else"), "{log}");
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod common;
 
 #[path = "metrics/admin.rs"]
 mod admin;
+#[path = "metrics/agreement.rs"]
+mod agreement;
 #[path = "metrics/connections.rs"]
 mod connections;
 #[path = "metrics/documented.rs"]

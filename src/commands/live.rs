@@ -91,7 +91,14 @@ pub(crate) fn run(command: &Live) -> Result<(), String> {
             show(place, &request, |_| format!("from now on the log has: {filter}\n"))
         }
         Live::Start(named) => change("start", named, "is running"),
-        Live::Stop(named) => change("stop", named, "is stopped"),
+        Live::Stop(named) => {
+            let request = json!({ "command": "stop", "service": named.service });
+            show(&named.place, &request, |answer| {
+                let left =
+                    if answer["gone"] == true { "" } else { ", but not all of its handlers have ended" };
+                format!("service {} is stopped{left}\n", named.service)
+            })
+        }
         Live::Restart(named) => change("restart", named, "is running anew"),
     }
 }

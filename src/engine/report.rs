@@ -25,7 +25,7 @@ pub(crate) enum Report {
     Signal,
     /// Somebody wants a service to be replaced: those that it needs, in the order of their start, and itself as the last
     /// one. What comes of it is sent back.
-    Replace { services: Vec<Service>, answer: Sender<Result<(), Refused>> },
+    Replace { services: Vec<Service>, answer: Sender<Result<bool, Refused>> },
     /// Somebody in charge wants something.
     Asked(Inquiry),
     /// A thread has ended by an error: the server is not to go on.
@@ -45,8 +45,8 @@ pub(crate) enum Inquiry {
     Kick { conn: ConnId, answer: Sender<bool> },
     /// Certificates and access lists are to be read again; what came of it.
     Reload(Sender<Value>),
-    /// A service is to be started or stopped.
-    Change { service: String, change: Change, answer: Sender<Result<(), Refused>> },
+    /// A service is to be started or stopped; true: nothing is left of what was stopped, if that was waited for.
+    Change { service: String, change: Change, answer: Sender<Result<bool, Refused>> },
 }
 
 /// Which instance a report is about.

@@ -12,6 +12,7 @@ use mio::net::UnixListener;
 use serde_json::{Value, json};
 
 use super::listening::{Listening, Listens, left_until};
+use crate::sys::peer;
 
 /// How long a request, and the answer, may take on its way.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -125,6 +126,10 @@ impl Listens for UnixListener {
 
 /// Reads one request and answers it.
 fn converse(mut stream: UnixStream, desk: &dyn Desk) -> io::Result<()> {
+    if !peer::is_own_or_root(&stream)? {
+        tracing::warn!("the control socket was used by somebody else than the server's user and root");
+        return stream.write_all(b"{\"error\":\"only who runs the server, or root, may use this\"}\n");
+    }
     let answer = match read_line(&mut stream)? {
         Ok(line) => read(&line).and_then(|request| desk.answer(request)),
         Err(wrong) => Err(wrong),

@@ -83,11 +83,14 @@ impl Desk for Reception {
                 self.ask(Inquiry::Change { service: service.clone(), change, answer });
                 // A start may take as long as it likes.
                 let result = answers.recv().map_err(|_| "the server stops")?;
-                result.map_err(|refused| match refused.stopped {
+                let gone = result.map_err(|refused| match refused.stopped {
                     true => format!("{}; the version before is stopped", refused.why),
                     false => refused.why,
                 })?;
-                Ok(json!({ "service": service }))
+                Ok(match change {
+                    Change::Stop => json!({ "service": service, "gone": gone }),
+                    Change::Start | Change::Restart => json!({ "service": service }),
+                })
             }
         }
     }
@@ -169,7 +172,10 @@ impl Server {
             Inquiry::Change { .. } | Inquiry::Reload(_) if self.stopping => {}
             Inquiry::Reload(answer) => drop(answer.send(self.reload())),
             Inquiry::Change { service, change, answer } => match self.wished(&service, change) {
-                Ok(service) => self.orders.push_back(Order { services: vec![service], answer }),
+                Ok(service) => {
+                    let sees_off = change == Change::Stop;
+                    self.orders.push_back(Order { services: vec![service], answer, sees_off });
+                }
                 Err(why) => drop(answer.send(Err(Refused { why, stopped: false, stopping: false }))),
             },
         }

@@ -50,6 +50,7 @@ impl Server {
                 Phase::Stopping { deadline } if !self.stopping => Some(deadline),
                 _ => None,
             })
+            .chain(self.goodbyes.iter().map(|goodbye| goodbye.deadline))
             .min()
     }
 
@@ -79,7 +80,11 @@ impl Server {
                         self.leave(number, deadline);
                     }
                 }
-                Phase::Leaving { deadline, workers: 0 } => self.exit(number, deadline),
+                Phase::Leaving { deadline, workers: 0 } => {
+                    self.exit(number, deadline);
+                    // Where no thread has to end nobody would report anything more.
+                    changed |= self.versions.at(number).has_ended() && self.finish(number);
+                }
                 Phase::Exiting => changed |= version.has_ended() && self.finish(number),
                 Phase::Idle | Phase::Starting | Phase::Running | Phase::Leaving { .. } => {}
             }
@@ -87,6 +92,7 @@ impl Server {
         if changed {
             self.publish();
         }
+        self.say_goodbyes();
     }
 
     /// Has `onShutdown` of all instances called, or `run` come to its end.
@@ -143,6 +149,7 @@ impl Server {
         self.stopping = true;
         self.settings.ledger.set_ready(false);
         self.orders.clear();
+        self.goodbyes.clear();
         self.settings.life.stop();
         self.stop_listeners.store(true, Ordering::Release);
         for waker in &self.listener_wakers {

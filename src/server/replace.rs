@@ -16,7 +16,18 @@ pub struct Replacer(Sender<Report>);
 /// A replacement that was asked for, and where the answer goes.
 pub(super) struct Order {
     pub(super) services: Vec<Service>,
-    pub(super) answer: Sender<Result<(), Refused>>,
+    /// True: what was there before has gone, if that is waited for.
+    pub(super) answer: Sender<Result<bool, Refused>>,
+    /// The answer is due when the version before has gone.
+    pub(super) sees_off: bool,
+}
+
+/// Somebody who waits until nothing of a version is left.
+pub(super) struct Goodbye {
+    number: usize,
+    /// Then the answer is that it has not gone.
+    pub(super) deadline: Instant,
+    answer: Sender<Result<bool, Refused>>,
 }
 
 impl Replacer {
@@ -36,7 +47,7 @@ impl Replacer {
         let (answer, answers) = mpsc::channel();
         let _ = self.0.send(Report::Replace { services, answer });
         // Nobody answers when the server has stopped.
-        answers.recv().unwrap_or_else(|_| Err(Refused::stopping(false)))
+        answers.recv().unwrap_or_else(|_| Err(Refused::stopping(false))).map(drop)
     }
 }
 
@@ -53,8 +64,29 @@ impl Refused {
 impl Server {
     /// Carries out an order, and answers it.
     pub(super) fn carry_out(&mut self, order: Order) {
+        let name = order.services.last().filter(|_| order.sees_off).map(|service| service.name.clone());
+        let old = name.and_then(|name| self.versions.named(&name));
         let result = self.replace(order.services);
-        let _ = order.answer.send(result);
+        match old {
+            Some(number) if result.is_ok() && self.versions.get_mut(number).is_some() => {
+                let deadline = Instant::now() + self.grace + LATE;
+                self.goodbyes.push(Goodbye { number, deadline, answer: order.answer });
+            }
+            _ => drop(order.answer.send(result.map(|()| true))),
+        }
+    }
+
+    /// Tells those who wait for it that a version has gone, or that it takes too long.
+    pub(super) fn say_goodbyes(&mut self) {
+        let (versions, now) = (&mut self.versions, Instant::now());
+        self.goodbyes.retain(|goodbye| {
+            let gone = versions.get_mut(goodbye.number).is_none();
+            let over = gone || now >= goodbye.deadline;
+            if over {
+                let _ = goodbye.answer.send(Ok(gone));
+            }
+            !over
+        });
     }
 
     pub(super) fn replace(&mut self, mut services: Vec<Service>) -> Result<(), Refused> {

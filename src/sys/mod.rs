@@ -8,6 +8,7 @@ pub(crate) mod environment;
 pub(crate) mod exchange;
 pub(crate) mod files;
 pub(crate) mod pam;
+pub(crate) mod peer;
 pub(crate) mod poller;
 pub(crate) mod process;
 pub(crate) mod ring;
