@@ -10,6 +10,7 @@ mod services;
 mod start_error;
 mod threads;
 mod versions;
+mod watchdog;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -36,6 +37,7 @@ use crate::engine::worker::{self, Load, Worker};
 use crate::net::tls;
 use crate::ops::admin::Admin;
 use crate::ops::control::Control;
+use crate::ops::supervisor;
 use crate::services::registry::Registry;
 use crate::sys;
 use crate::sys::poller::Poller;
@@ -44,6 +46,7 @@ use reloading::Files;
 use replace::{Goodbye, Order};
 use threads::{Kind, Threads};
 use versions::{Phase, Start, Version, Versions};
+use watchdog::Watchdog;
 
 pub use crate::net::tls::TlsError;
 pub use crate::services::refused::Refused;
@@ -93,6 +96,7 @@ pub struct Server {
     /// These answer until everything else has ended.
     admin: Option<Admin>,
     _control: Option<Control>,
+    _watchdog: Option<Watchdog>,
 }
 
 /// What became of a service at the start.
@@ -174,6 +178,12 @@ impl Server {
             mailboxes.iter_mut().map(|mailbox| mailbox.sender(from)).collect()
         };
         let control = to_workers(&mut mailboxes, &own);
+        // Made here, because all ways to a mailbox are; it begins when clients are served.
+        let watchdog = supervisor::patience().map(|patience| {
+            let wake = Arc::new(Wake::thread());
+            let workers = to_workers(&mut mailboxes, &wake);
+            watchdog::Order { workers, wake, life: Arc::clone(&settings.life), patience }
+        });
         let loads: Vec<Arc<Load>> = (0..count).map(|_| Arc::default()).collect();
         let max_total = files.saturating_sub(RESERVED_FILES);
         let exhausted = Arc::new(AtomicUsize::new(0));
@@ -254,6 +264,7 @@ impl Server {
             deployer: None,
             admin,
             _control: config.control.as_deref().and_then(|path| control_socket(path, reception)),
+            _watchdog: None,
         };
         early(server.stopper());
         let mut deploying = Deploying::begin(&config)?;
@@ -275,6 +286,8 @@ impl Server {
             })?);
         }
         server.settings.ledger.set_ready(true);
+        server._watchdog = watchdog.map(watchdog::Order::begin).transpose()?;
+        supervisor::ready(&server.in_one_line());
         Ok(server)
     }
 
@@ -301,6 +314,14 @@ impl Server {
     /// All services in the order of their start, with what became of them.
     pub fn services(&self) -> impl Iterator<Item = (&Service, &Outcome)> {
         self.versions.current().map(|(_, version)| (&version.entry.service, &version.outcome))
+    }
+
+    /// What is there, for a person who asks the supervisor.
+    fn in_one_line(&self) -> String {
+        let services = self.services().filter(|(service, _)| service.auto_start).count();
+        let running = self.services().filter(|(_, outcome)| **outcome == Outcome::Running).count();
+        let scheme = if self.settings.tls.is_some() { "wss" } else { "ws" };
+        format!("{running} of {services} services run at {scheme}://{}", self.address)
     }
 
     /// True when it was ordered to stop before all services had started.

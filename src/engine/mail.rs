@@ -47,6 +47,8 @@ pub(crate) enum Mail {
     List { service: Option<String>, limit: usize, answer: Sender<Vec<Seen>> },
     /// Close this connection with 1008, and say whether it was there.
     Kick { conn: ConnId, answer: Sender<bool> },
+    /// Say that this worker turns.
+    Turn { answer: Sender<()> },
     /// Close every connection with 1001, and end when all are gone and all handlers have ended, or at the deadline.
     Drain { deadline: Instant },
 }

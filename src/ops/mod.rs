@@ -10,4 +10,5 @@ pub(crate) mod ledger;
 mod listening;
 pub(crate) mod log;
 mod metrics;
+pub(crate) mod supervisor;
 pub(crate) mod tally;

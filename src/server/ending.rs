@@ -7,6 +7,7 @@ use super::threads::Kind;
 use super::versions::Phase;
 use super::{Server, Turn};
 use crate::engine::mail::{Letter, Mail};
+use crate::ops::supervisor;
 
 /// A little more than threads have themselves, so that one that cuts at the deadline is not called late.
 pub(super) const LATE: Duration = Duration::from_secs(2);
@@ -148,6 +149,7 @@ impl Server {
         let deadline = Instant::now() + self.grace;
         self.stopping = true;
         self.settings.ledger.set_ready(false);
+        supervisor::stopping();
         self.orders.clear();
         self.goodbyes.clear();
         self.settings.life.stop();

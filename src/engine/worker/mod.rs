@@ -412,6 +412,7 @@ impl Worker {
             Mail::Leave { service, deadline } => self.leave_ordered.push(Leaving::new(service, deadline)),
             Mail::List { service, limit, answer } => drop(answer.send(self.list(service.as_deref(), limit))),
             Mail::Kick { conn, answer } => drop(answer.send(self.kick(conn))),
+            Mail::Turn { answer } => drop(answer.send(())),
             Mail::Drain { deadline } => self.drain_ordered = Some(deadline),
         }
     }
