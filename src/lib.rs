@@ -22,6 +22,12 @@ pub fn build() -> String {
     format!("lapps {version} ({} build, {})", sys::cpu::built_for(), lapps_lua::reactive::luajit_version())
 }
 
+/// Whether this processor can run this build; if it cannot, a line on standard error says so and names the package that it can
+/// run. To be called first of all: what comes before it must not use instructions of the build's level.
+pub fn fits_cpu() -> bool {
+    sys::cpu::fits()
+}
+
 /// Sets the environment variable by which services find the directory of all services. To be called before any thread is
 /// started.
 pub fn export_apps_dir(directory: &Path) {

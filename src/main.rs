@@ -72,6 +72,15 @@ struct PlaceArguments {
 }
 
 fn main() -> ExitCode {
+    if !lapps::fits_cpu() {
+        return ExitCode::FAILURE;
+    }
+    obey()
+}
+
+/// Does what the arguments say. Not inlined, so that nothing of it is done before `main` has looked at the processor.
+#[inline(never)]
+fn obey() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         None => run(&arguments.run),
