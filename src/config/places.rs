@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 /// The home of the original's installations.
 const DEFAULT_HOME: &str = "/opt/lapps";
+/// The home that packages make, and where their configuration files are.
+const PACKAGED_HOME: &str = "/var/lib/lapps";
+const PACKAGED_CONF: &str = "/etc/lapps";
 /// Where the configuration files are, seen from a home.
 const CONF_IN_HOME: &str = "etc/conf";
 pub(super) const WS_NAME: &str = "ws.json";
@@ -28,14 +31,20 @@ impl Places {
     ///
     /// `home` is the argument of `--home`: it decides home and configuration directory alone. Else `LAPPS_HOME`,
     /// `LAPPS_CONF_DIR`, `WS_CONFIG`, `LAPPS_CONFIG` decide if one of them is set (an empty one is not set), with the
-    /// original's defaults. Else `/opt/lapps/etc/conf` counts if one of the two files is there. The names of the files come
-    /// from `WS_CONFIG` and `LAPPS_CONFIG` in all cases.
+    /// original's defaults. Else `/opt/lapps/etc/conf` counts if one of the two files is there, else, in the same way, `/etc/lapps`
+    /// with the home `/var/lib/lapps`, as packages have it. The names of the files come from `WS_CONFIG` and `LAPPS_CONFIG` in
+    /// all cases.
     pub fn find(home: Option<&Path>, env: &dyn Fn(&str) -> Option<OsString>) -> Option<Places> {
-        find_with(Path::new(DEFAULT_HOME), home, env)
+        find_with(Path::new(DEFAULT_HOME), (Path::new(PACKAGED_HOME), Path::new(PACKAGED_CONF)), home, env)
     }
 
     fn new(home: PathBuf, conf_dir: PathBuf, ws_name: &Path, lapps_name: &Path) -> Places {
         Places { ws_file: conf_dir.join(ws_name), lapps_file: conf_dir.join(lapps_name), home, conf_dir }
+    }
+
+    /// Whether one of the files is there.
+    fn is_used(&self) -> bool {
+        self.ws_file.is_file() || self.lapps_file.is_file()
     }
 }
 
@@ -46,6 +55,7 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
 
 fn find_with(
     default_home: &Path,
+    (packaged_home, packaged_conf): (&Path, &Path),
     home: Option<&Path>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Option<Places> {
@@ -60,8 +70,9 @@ fn find_with(
     let (env_home, env_conf) = (path("LAPPS_HOME"), path("LAPPS_CONF_DIR"));
     let default_conf = default_home.join(CONF_IN_HOME);
     if env_home.is_none() && env_conf.is_none() && ws_config.is_none() && lapps_config.is_none() {
-        let places = Places::new(default_home.to_path_buf(), default_conf, ws_name, lapps_name);
-        return (places.ws_file.is_file() || places.lapps_file.is_file()).then_some(places);
+        let habits = [(default_home, default_conf.as_path()), (packaged_home, packaged_conf)];
+        let places = habits.map(|(home, conf)| Places::new(home.into(), conf.into(), ws_name, lapps_name));
+        return places.into_iter().find(Places::is_used);
     }
     let home = env_home.unwrap_or_else(|| default_home.to_path_buf());
     let conf_dir = env_conf.unwrap_or_else(|| {
@@ -75,6 +86,16 @@ fn find_with(
 mod tests {
     use super::*;
     use std::fs;
+
+    /// Without packages.
+    fn find_with(
+        default_home: &Path,
+        home: Option<&Path>,
+        env: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Option<Places> {
+        let nowhere = default_home.join("nowhere");
+        super::find_with(default_home, (&nowhere, &nowhere), home, env)
+    }
 
     fn env<'e>(set: &'e [(&'e str, &'e Path)]) -> impl Fn(&str) -> Option<OsString> + 'e {
         |name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_os_str().to_owned())
@@ -99,6 +120,22 @@ mod tests {
         assert_eq!(places.home, default.path());
         assert_eq!(places.ws_file, conf.join("ws.json"));
         assert_eq!(places.lapps_file, conf.join("lapps.json"));
+    }
+
+    #[test]
+    fn what_a_package_made_counts_behind_the_default_home() {
+        let (default, packaged) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (home, conf) = (packaged.path().join("var"), packaged.path().join("etc"));
+        let find = || super::find_with(default.path(), (&home, &conf), None, &|_| None);
+        assert_eq!(find(), None);
+        fs::create_dir_all(&conf).unwrap();
+        fs::write(conf.join("ws.json"), "{}").unwrap();
+        let places = find().unwrap();
+        assert_eq!((&places.home, &places.conf_dir), (&home, &conf));
+        assert_eq!(places.lapps_file, conf.join("lapps.json"));
+        fs::create_dir_all(default.path().join("etc/conf")).unwrap();
+        fs::write(default.path().join("etc/conf/ws.json"), "{}").unwrap();
+        assert_eq!(find().unwrap().home, default.path());
     }
 
     #[test]
