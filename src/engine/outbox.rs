@@ -1,14 +1,15 @@
 //! All that a worker's connections have still to send: where services' commands arrive.
 
-use std::io::{IoSlice, Write};
+mod answer;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use lapps_lua::port::{Answer, Channel, Command, ConnId, Connect, Port};
 use lapps_parser::close::{self, CloseCode};
 use lapps_parser::frame::{self, FrameHeader, MAX_HEADER_LEN, OpCode};
-use mio::net::TcpStream;
 
+use self::answer::{Asker, LARGE};
 use super::channels::Channels;
 use super::clients::Calls;
 use super::frames::Framing;
@@ -18,15 +19,9 @@ use super::mailbox::Postbox;
 use super::presence::{Presence, ServedBy};
 use super::slab::{CHUNK, Key};
 use super::spsc::{Bytes, Payload};
-use crate::net::transport::Transport;
 use crate::net::write_queue::{Buffers, WriteQueue};
 use crate::ops::tally::{InstanceTally, WorkerTally};
 use crate::services::registry::{Entry, Registry};
-use crate::sys::direct::Direct;
-
-/// From so many bytes on a message is written to the socket at once rather than copied and written together with others: the copy
-/// costs more than the call.
-const LARGE: usize = 16 * 1024;
 
 /// In place of a service: messages that a service elsewhere sends.
 const ELSEWHERE: usize = usize::MAX;
@@ -74,13 +69,6 @@ pub(crate) struct ServicePort<'o> {
     service: usize,
     /// The connection whose message is delivered, for large answers.
     asker: Option<Asker<'o>>,
-}
-
-/// A connection and its socket, to which is written what is sent.
-#[derive(Clone, Copy)]
-struct Asker<'o> {
-    conn: ConnId,
-    socket: &'o TcpStream,
 }
 
 /// The outgoing half of one connection.
@@ -185,17 +173,6 @@ impl Outbox {
             self.settle_sent(service);
         }
         ServicePort { outbox: self, service, asker: None }
-    }
-
-    /// The door for the instance of this service while it handles messages of the connection.
-    pub(crate) fn port_for<'o>(
-        &'o mut self,
-        service: usize,
-        conn: ConnId,
-        transport: &'o Transport,
-    ) -> ServicePort<'o> {
-        let asker = transport.plain().map(|socket| Asker { conn, socket });
-        ServicePort { asker, ..self.port(service) }
     }
 
     /// The number by which services know the connection with this key.
@@ -381,38 +358,6 @@ impl Outbox {
             self.sent.bytes += payload.len() as u64;
         }
         answer
-    }
-
-    /// Sends a large message to a connection from where it lies, as far as its socket takes it; only the rest is copied.
-    #[cold]
-    fn send_directly(&mut self, asker: Asker<'_>, opcode: OpCode, payload: &[u8]) -> Answer {
-        let Asker { conn, socket } = asker;
-        let key = Key { slot: conn.slot(), generation: conn.generation() };
-        if !self.is_open(key) || self.framing.cuts(payload.len()) {
-            return self.send(conn, opcode, payload);
-        }
-        let row = row_of(&mut self.chunks, key.slot);
-        if row.blocked || !row.queue.is_empty() {
-            return self.send(conn, opcode, payload);
-        }
-        let header = FrameHeader::unmasked(opcode, payload.len()).encode();
-        let parts = [IoSlice::new(&header), IoSlice::new(payload)];
-        // What is wrong with the socket is found when the rest is written.
-        let Ok(written @ 1..) = Direct(socket).write_vectored(&parts) else {
-            return self.send(conn, opcode, payload);
-        };
-        self.tally.bytes_out.add(written as u64);
-        self.sent.messages += 1;
-        self.sent.bytes += payload.len() as u64;
-        let (header, payload) =
-            (&header[written.min(header.len())..], &payload[written.saturating_sub(header.len())..]);
-        if payload.is_empty() {
-            return Answer::Done;
-        }
-        self.write(conn, header.len() + payload.len(), |out| {
-            out.extend_from_slice(header);
-            out.extend_from_slice(payload);
-        })
     }
 
     /// Appends frames of about so many bytes to the output of an open connection of this worker.
@@ -648,9 +593,9 @@ fn row_of(chunks: &mut [Box<[Output]>], slot: u32) -> &mut Output {
 mod tests {
     use super::*;
 
-    const KEY: Key = Key { slot: 300, generation: 5 };
+    pub(super) const KEY: Key = Key { slot: 300, generation: 5 };
 
-    fn outbox() -> Outbox {
+    pub(super) fn outbox() -> Outbox {
         let life = Arc::new(Life::new());
         let framing = Framing { auto_fragment: false };
         let channels = Arc::new(Channels::new(Arc::from([Presence::new()]), framing));
@@ -661,7 +606,7 @@ mod tests {
         outbox
     }
 
-    fn send(outbox: &mut Outbox, conn: ConnId, payload: &[u8]) -> Answer {
+    pub(super) fn send(outbox: &mut Outbox, conn: ConnId, payload: &[u8]) -> Answer {
         outbox.command(Command::Send { conn, opcode: OpCode::Binary, payload })
     }
 
@@ -674,71 +619,6 @@ mod tests {
         let mut dirty = Vec::new();
         outbox.take_dirty(&mut dirty);
         assert_eq!(dirty, [KEY]);
-    }
-
-    /// What a client gets whose service answers one of its messages by these, after `before` was sent.
-    #[track_caller]
-    fn answers(before: &[u8], payloads: &[&[u8]]) -> Vec<u8> {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let server = listener.accept().unwrap().0;
-        server.set_nonblocking(true).unwrap();
-        let transport = Transport::Plain(TcpStream::from_std(server));
-        let mut outbox = outbox();
-        let conn = outbox.id(KEY);
-        if !before.is_empty() {
-            assert_eq!(send(&mut outbox, conn, before), Answer::Done);
-        }
-        outbox.row(KEY).limit = u32::MAX;
-        let mut port = outbox.port_for(1, conn, &transport);
-        for payload in payloads {
-            let command = Command::Send { conn, opcode: OpCode::Binary, payload };
-            assert_eq!(port.command(command), Answer::Done);
-        }
-        let (waits, sent) = (outbox.waiting(KEY) as u64, outbox.tally.bytes_out.get());
-        outbox.count_sent();
-        assert_eq!(outbox.tally.messages_out.get(), u64::from(!before.is_empty()) + payloads.len() as u64);
-        let mut got = vec![0; sent as usize];
-        std::io::Read::read_exact(&mut client, &mut got).unwrap();
-        let (row, buffers) = outbox.row_and_buffers(KEY);
-        let mut rest = Vec::new();
-        assert!(row.queue.write_to(&mut rest, buffers).unwrap());
-        assert_eq!(rest.len() as u64, waits);
-        got.extend(rest);
-        got
-    }
-
-    fn frames(payloads: &[&[u8]]) -> Vec<u8> {
-        let mut frames = Vec::new();
-        payloads.iter().for_each(|payload| frame::write_frame(&mut frames, true, OpCode::Binary, payload));
-        frames
-    }
-
-    #[test]
-    fn large_answers_are_written_at_once_and_in_order() {
-        let pattern: Vec<u8> = (0..40_000_000_u32).map(|at| (at / 7 + at) as u8).collect();
-        let (large, huge) = (&pattern[..LARGE], &pattern[..]);
-        // One that the socket takes whole, one of which it takes a part, and those after it, which wait.
-        for payloads in
-            [&[large][..], &[huge], &[huge, large, b"small"], &[b"small", large], &[large, b"small", large]]
-        {
-            assert!(answers(b"", payloads) == frames(payloads));
-            assert!(answers(b"before", payloads) == [frames(&[b"before"]), frames(payloads)].concat());
-        }
-    }
-
-    #[test]
-    fn a_large_answer_alone_is_not_copied() {
-        let mut outbox = outbox();
-        let conn = outbox.id(KEY);
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let transport = Transport::Plain(TcpStream::from_std(listener.accept().unwrap().0));
-        let payload = &[7; LARGE][..];
-        let mut port = outbox.port_for(1, conn, &transport);
-        port.command(Command::Send { conn, opcode: OpCode::Binary, payload });
-        assert_eq!(outbox.waiting(KEY), 0);
-        assert_eq!(outbox.tally.bytes_out.get(), LARGE as u64 + 4);
     }
 
     #[test]
