@@ -1,8 +1,9 @@
 //! LAppS: a Lua application server over WebSockets.
 //!
-//! [`config`] reads what is configured, [`server`] starts and stops it. The rest is the engine; `ARCHITECTURE.md` has
+//! [`arguments`] says what may be typed, [`config`] reads what is configured, [`server`] starts and stops it. The rest is the engine; `ARCHITECTURE.md` has
 //! the map.
 
+pub mod arguments;
 pub mod config;
 pub mod dev_cert;
 mod engine;

@@ -2,74 +2,18 @@
 
 mod commands;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
-use clap::{Args, Parser, Subcommand};
-use commands::{archives, live, logging, signals};
+use clap::Parser;
+use commands::{archives, live, logging, manual, signals};
+use lapps::arguments::{Arguments, Command, Place, Run};
 use lapps::config::{self, Config, Placement, Places, Protocol};
 use lapps::dev_cert;
 use lapps::server::{Outcome, Server, Stopper};
 
 #[global_allocator]
 static ALLOCATOR: lapps::Allocator = lapps::Allocator;
-
-/// A Lua application server over WebSockets.
-///
-/// Without a configuration it runs the built-in demo on 127.0.0.1:5083.
-#[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    run: RunArguments,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Run the server (the default).
-    Run(RunArguments),
-    /// Check the configuration, print the memory it can use, and start nothing.
-    Check(PlaceArguments),
-    /// Make a self-signed certificate for localhost: DIR/cert.pem and DIR/key.pem.
-    DevCert {
-        /// The directory to write to; it is made if need be.
-        #[arg(value_name = "DIR")]
-        directory: PathBuf,
-    },
-    /// Pack the directory of a service into an archive that can be deployed.
-    Pack(archives::Pack),
-    /// Unpack an archive.
-    Unpack(archives::Unpack),
-    /// Show what an archive holds: mode, size and path of each file.
-    List(archives::List),
-    #[command(flatten)]
-    Live(live::Live),
-}
-
-#[derive(Args)]
-struct RunArguments {
-    #[command(flatten)]
-    place: PlaceArguments,
-    /// Listen on this port instead of the configured one; 0 = any free one.
-    #[arg(long)]
-    port: Option<u16>,
-    #[command(flatten)]
-    log: logging::LogArguments,
-}
-
-#[derive(Args)]
-struct PlaceArguments {
-    /// The home directory: services in DIR/apps, configuration in DIR/etc/conf. Without it LAPPS_HOME and LAPPS_CONF_DIR
-    /// say where, then /opt/lapps counts.
-    #[arg(long, value_name = "DIR")]
-    home: Option<PathBuf>,
-    /// Use the built-in demo, whatever is configured.
-    #[arg(long, conflicts_with = "home")]
-    demo: bool,
-}
 
 fn main() -> ExitCode {
     if !lapps::fits_cpu() {
@@ -91,6 +35,8 @@ fn obey() -> ExitCode {
         Some(Command::Unpack(arguments)) => archives::unpack(&arguments),
         Some(Command::List(arguments)) => archives::list(&arguments),
         Some(Command::Live(command)) => live::run(&command),
+        Some(Command::Completions { shell }) => manual::completions(shell),
+        Some(Command::Man { directory }) => manual::pages(&directory),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -101,7 +47,7 @@ fn obey() -> ExitCode {
     }
 }
 
-fn configure(place: &PlaceArguments) -> Result<(Config, Option<Places>), String> {
+fn configure(place: &Place) -> Result<(Config, Option<Places>), String> {
     let places =
         if place.demo { None } else { Places::find(place.home.as_deref(), &|name| std::env::var_os(name)) };
     let config = match &places {
@@ -113,7 +59,7 @@ fn configure(place: &PlaceArguments) -> Result<(Config, Option<Places>), String>
     Ok((config, places))
 }
 
-fn check(place: &PlaceArguments) -> Result<(), String> {
+fn check(place: &Place) -> Result<(), String> {
     let (config, places) = configure(place)?;
     match places {
         Some(places) => {
@@ -135,13 +81,13 @@ fn make_certificate(directory: &std::path::Path) -> Result<(), String> {
     Ok(())
 }
 
-fn run(arguments: &RunArguments) -> Result<(), String> {
+fn run(arguments: &Run) -> Result<(), String> {
     let (mut config, places) = configure(&arguments.place)?;
     if let Some(port) = arguments.port {
         config.listen.port = port;
     }
     lapps::export_apps_dir(&config.directories.applications);
-    arguments.log.apply(&mut config.log);
+    logging::apply(&arguments.log, &mut config.log);
     lapps::start_log(&config.log, std::env::var("LAPPS_LOG").ok().as_deref())?;
 
     let scheme = if config.tls.is_some() { "wss" } else { "ws" };

@@ -2,37 +2,10 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clap::Args;
+use lapps::arguments::{List, Pack, Unpack};
 use lapps::services::lar::{self, Archive, EXTENSION, Limits};
-
-#[derive(Args)]
-pub(crate) struct Pack {
-    /// The directory of the service; it holds NAME.lua and NAME.json, and its name is the service's.
-    #[arg(value_name = "DIR")]
-    directory: PathBuf,
-    /// The archive to write; NAME.lar in the current directory if it is not given. One that is there is replaced.
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-}
-
-#[derive(Args)]
-pub(crate) struct Unpack {
-    /// The archive.
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// Where the directory of the service is made; it must not be there yet.
-    #[arg(short = 'C', long, value_name = "DIR", default_value = ".")]
-    directory: PathBuf,
-}
-
-#[derive(Args)]
-pub(crate) struct List {
-    /// The archive.
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-}
 
 pub(crate) fn pack(arguments: &Pack) -> Result<(), String> {
     let packed = lar::pack(&arguments.directory).map_err(|error| format!("cannot pack {error}"))?;

@@ -4,74 +4,9 @@ use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use lapps::arguments::{Live, Named, Where};
 use lapps::config::{Places, control_socket};
 use serde_json::{Value, json};
-
-#[derive(Subcommand)]
-pub(crate) enum Live {
-    /// Show how the server that runs is.
-    Status(Where),
-    /// Show its services.
-    Services(Where),
-    /// Show its connections.
-    Connections {
-        /// Only those of this service.
-        #[arg(long, value_name = "NAME")]
-        service: Option<String>,
-        /// So many at most.
-        #[arg(long, value_name = "N", default_value_t = 1000)]
-        limit: u64,
-        #[command(flatten)]
-        place: Where,
-    },
-    /// Close a connection: its client gets 1008.
-    Kick {
-        /// Its number, as services and the log have it.
-        #[arg(value_name = "ID")]
-        id: u64,
-        #[command(flatten)]
-        place: Where,
-    },
-    /// Read certificates and access lists again, for new connections; what is wrong leaves the old in force.
-    Reload(Where),
-    /// Change what is logged.
-    Log {
-        /// A level (error, warn, info, debug, trace), or levels by target as LAPPS_LOG has them.
-        #[arg(value_name = "FILTER")]
-        filter: String,
-        #[command(flatten)]
-        place: Where,
-    },
-    /// Start a service that is not running.
-    Start(Named),
-    /// Stop a service: its clients get 1012, and others 503.
-    Stop(Named),
-    /// Start a service anew; connections go to the new version as soon as it runs.
-    Restart(Named),
-}
-
-#[derive(Args)]
-pub(crate) struct Named {
-    /// The name of the service.
-    #[arg(value_name = "NAME")]
-    service: String,
-    #[command(flatten)]
-    place: Where,
-}
-
-#[derive(Args)]
-pub(crate) struct Where {
-    /// The home directory of the server. Without it LAPPS_HOME and LAPPS_CONF_DIR say where, then /opt/lapps counts.
-    #[arg(long, value_name = "DIR")]
-    home: Option<PathBuf>,
-    /// The server's control socket, in place of that of its configuration.
-    #[arg(long, value_name = "PATH", conflicts_with = "home")]
-    socket: Option<PathBuf>,
-    /// Print the answer as JSON.
-    #[arg(long)]
-    json: bool,
-}
 
 /// Carries out a command.
 pub(crate) fn run(command: &Live) -> Result<(), String> {
@@ -110,7 +45,7 @@ fn change(command: &str, named: &Named, done: &str) -> Result<(), String> {
 
 /// Fails if anything was refused, after it has said what was not.
 fn reload(place: &Where) -> Result<(), String> {
-    let answer = ask(&place.find()?, &json!({ "command": "reload" }))?;
+    let answer = ask(&find(place)?, &json!({ "command": "reload" }))?;
     print(place, &answer, reloaded)?;
     let refused = texts(&answer["refused"]);
     if refused.is_empty() {
@@ -138,7 +73,7 @@ fn texts(list: &Value) -> Vec<&str> {
 
 /// Sends a request and prints the answer.
 fn show(place: &Where, request: &Value, words: impl Fn(&Value) -> String) -> Result<(), String> {
-    let answer = ask(&place.find()?, request)?;
+    let answer = ask(&find(place)?, request)?;
     print(place, &answer, words)
 }
 
@@ -153,16 +88,14 @@ fn print(place: &Where, answer: &Value, words: impl Fn(&Value) -> String) -> Res
     Ok(())
 }
 
-impl Where {
-    /// The path of the socket.
-    fn find(&self) -> Result<PathBuf, String> {
-        if let Some(socket) = &self.socket {
-            return Ok(socket.clone());
-        }
-        let none = "there is no configuration; --home or --socket says which server is meant";
-        let places = Places::find(self.home.as_deref(), &|name| std::env::var_os(name)).ok_or(none)?;
-        Ok(control_socket(&places))
+/// The path of the socket.
+fn find(place: &Where) -> Result<PathBuf, String> {
+    if let Some(socket) = &place.socket {
+        return Ok(socket.clone());
     }
+    let none = "there is no configuration; --home or --socket says which server is meant";
+    let places = Places::find(place.home.as_deref(), &|name| std::env::var_os(name)).ok_or(none)?;
+    Ok(control_socket(&places))
 }
 
 fn ask(socket: &Path, request: &Value) -> Result<Value, String> {

@@ -3,4 +3,5 @@
 pub(crate) mod archives;
 pub(crate) mod live;
 pub(crate) mod logging;
+pub(crate) mod manual;
 pub(crate) mod signals;
