@@ -39,6 +39,10 @@ pub enum Command {
     Run(Run),
     /// Check the configuration, print the memory it can use, and start nothing.
     Check(Place),
+    /// Make a service: its code, a test of it, a page that talks to it, and its configuration.
+    New(New),
+    /// Run the test of a service against a server of its own.
+    Test(Test),
     /// Make a self-signed certificate for localhost: DIR/cert.pem and DIR/key.pem.
     DevCert {
         /// The directory to write to; it is made if need be.
@@ -112,6 +116,42 @@ pub struct Place {
     /// Use the built-in demo, whatever is configured.
     #[arg(long, conflicts_with = "home")]
     pub demo: bool,
+}
+
+/// What is made.
+#[derive(Debug, Args)]
+pub struct New {
+    /// The name of the service: letters, digits, _ and -. Clients find it at /NAME.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Messages as they are, or requests and notifications of the LAppS protocol.
+    #[arg(long, value_enum, default_value_t = Kind::Raw)]
+    pub protocol: Kind,
+    /// The home that gets the service; it is made if need be. Without it, it is the current directory if that is a home,
+    /// else the new directory NAME.
+    #[arg(long, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+}
+
+/// The protocol of a service that is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Texts and bytes.
+    Raw,
+    /// CBOR messages.
+    #[value(name = "LAppS", alias = "lapps")]
+    Lapps,
+}
+
+/// What is tested.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// The name of the service; its test is NAME_test.lua beside its code.
+    #[arg(value_name = "NAME")]
+    pub service: String,
+    /// The home directory. Without it LAPPS_HOME and LAPPS_CONF_DIR say where, then /opt/lapps counts.
+    #[arg(long, value_name = "DIR")]
+    pub home: Option<PathBuf>,
 }
 
 /// What is packed.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use clap::Parser;
-use commands::{archives, live, logging, manual, signals};
+use commands::{archives, live, logging, manual, new, signals, test};
 use lapps::arguments::{Arguments, Command, Place, Run};
 use lapps::config::{self, Config, Placement, Places, Protocol};
 use lapps::dev_cert;
@@ -30,6 +30,8 @@ fn obey() -> ExitCode {
         None => run(&arguments.run),
         Some(Command::Run(arguments)) => run(&arguments),
         Some(Command::Check(place)) => check(&place),
+        Some(Command::New(arguments)) => new::make(&arguments),
+        Some(Command::Test(arguments)) => test::run(&arguments),
         Some(Command::DevCert { directory }) => make_certificate(&directory),
         Some(Command::Pack(arguments)) => archives::pack(&arguments),
         Some(Command::Unpack(arguments)) => archives::unpack(&arguments),
