@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use clap::Parser;
-use commands::{archives, live, logging, manual, new, signals, test};
+use commands::{archives, live, logging, manual, new, signals, test, welcome};
 use lapps::arguments::{Arguments, Command, Place, Run};
 use lapps::config::{self, Config, Placement, Places, Protocol};
 use lapps::dev_cert;
@@ -113,6 +113,9 @@ fn run(arguments: &Run) -> Result<(), String> {
         }
         if demo {
             println!("open http://{}/ in a browser; Ctrl-C stops the server", server.address());
+            if !arguments.place.demo && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+                print!("{}", welcome::TEXT);
+            }
         }
     }
     let ended = server.wait();

@@ -7,3 +7,4 @@ pub(crate) mod manual;
 pub(crate) mod new;
 pub(crate) mod signals;
 pub(crate) mod test;
+pub(crate) mod welcome;

@@ -10,10 +10,11 @@ use lapps::config::{self, Config, Places};
 use serde_json::{Value, json};
 
 /// What `require` finds under these names would be the service instead.
-const MODULES: [&str; 16] = [
+const MODULES: [&str; 17] = [
     "barrier",
     "bcast",
     "channel",
+    "cond",
     "condition_variable",
     "cws",
     "future",
