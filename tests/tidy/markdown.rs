@@ -1,4 +1,4 @@
-//! Links in Markdown: each relative one leads to a file or directory that is there, each `#` to a heading.
+//! Links in Markdown: each relative one leads to a file or directory that is there, each `#` to a heading, and others are URLs.
 
 use crate::Complaint;
 use crate::tree::Tree;
@@ -14,8 +14,8 @@ pub(crate) fn broken_links(tree: &Tree, path: &str, text: &str) -> Vec<Complaint
 }
 
 fn wrong_with(tree: &Tree, path: &str, text: &str, link: &str) -> Option<&'static str> {
-    if ["http://", "https://", "mailto:"].iter().any(|scheme| link.starts_with(scheme)) {
-        return None;
+    if let Some(rest) = ["http://", "https://"].iter().find_map(|scheme| link.strip_prefix(scheme)) {
+        return wrong_with_url(rest);
     }
     let (file, anchor) = link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
     let target = if file.is_empty() { path.to_string() } else { resolve(path, file)? };
@@ -29,6 +29,18 @@ fn wrong_with(tree: &Tree, path: &str, text: &str, link: &str) -> Option<&'stati
         }
         _ => None,
     }
+}
+
+/// What stands behind the scheme: a host, perhaps a port, and nothing that no URL can have (RFC 3986).
+fn wrong_with_url(rest: &str) -> Option<&'static str> {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "0"));
+    let is_name = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
+    if host.is_empty() || !host.chars().all(is_name) || port.parse::<u16>().is_err() {
+        return Some("this host cannot be");
+    }
+    let is_allowed = |c: char| c.is_ascii_graphic() && !"\"<>\\^`{|}".contains(c);
+    (!rest.chars().all(is_allowed)).then_some("a character that no URL can have")
 }
 
 /// The path from the root that `link` means in the file `from`.
@@ -109,11 +121,12 @@ fn follows_links() {
 
 #[test]
 fn finds_broken_links() {
-    let text = "[a](gone.md)\n[b](README.md#gone)\n[c](#gone)\n\n[d]: gone/\n[e](../outside.md \"title\")\n";
+    let text = "[a](gone.md)\n[b](README.md#gone)\n[c](#gone)\n\n[d]: gone/\n[e](../outside.md \"title\")\n[f](https:///x) [g](http://a.b:x/)\n\
+                [h](https://a.b/ä) [i](https://a.b:80/c?d=e#f)\n";
     let tree = Tree::of(&[("README.md", text)]);
     let found = broken_links(&tree, "README.md", text);
     // A link out of the repository is nothing that can be checked.
-    assert_eq!(found.len(), 4, "{found:?}");
+    assert_eq!(found.len(), 7, "{found:?}");
 }
 
 #[test]
