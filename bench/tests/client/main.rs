@@ -2,5 +2,6 @@
 
 mod command;
 mod compare;
+mod documented;
 mod echo;
 mod servers;
