@@ -301,6 +301,18 @@ impl Reactive {
         self.instance.counted_fibers()
     }
 
+    /// How many of those were ready when the last turn was over.
+    #[must_use]
+    pub fn ready_fibers(&self) -> usize {
+        self.instance.ready_fibers()
+    }
+
+    /// How many collections of garbage have ended.
+    #[must_use]
+    pub fn collections(&self) -> u64 {
+        self.instance.collections()
+    }
+
     /// Interrupts every fiber, cancels every timer, and drops messages that wait. Turns let the cleanup handlers run.
     pub fn wind_down(&mut self, port: &mut dyn Port) {
         self.winding_down = true;

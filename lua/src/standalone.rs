@@ -132,6 +132,18 @@ impl Standalone {
         self.instance.counted_fibers()
     }
 
+    /// How many of those were ready when the last turn was over.
+    #[must_use]
+    pub fn ready_fibers(&self) -> usize {
+        self.instance.ready_fibers()
+    }
+
+    /// How many collections of garbage have ended.
+    #[must_use]
+    pub fn collections(&self) -> u64 {
+        self.instance.collections()
+    }
+
     /// Bytes of the Lua heap.
     pub fn heap(&mut self) -> usize {
         self.instance.wants_collecting();

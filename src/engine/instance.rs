@@ -144,7 +144,11 @@ impl Instance {
     pub(crate) fn turn(&mut self, port: &mut dyn Port) -> bool {
         let wants = self.lua.is_ready() || self.lua.deadline().is_some_and(|due| due <= port.now());
         if wants {
+            self.seat.fibers_running.set(1);
             self.lua.turn(port);
+            self.seat.fibers_running.set(0);
+            self.seat.fibers.set(self.lua.counted_fibers() as u64);
+            self.seat.fibers_ready.set(self.lua.ready_fibers() as u64);
         }
         wants
     }
@@ -152,8 +156,8 @@ impl Instance {
     /// Begins, or goes on with, a collection that is near. False: none is.
     pub(crate) fn collect_in_idle_time(&mut self) -> bool {
         let wants = self.wants_collecting();
-        if wants && self.lua.collect_a_little() {
-            self.seat.collections.add(1);
+        if wants {
+            self.lua.collect_a_little();
         }
         wants
     }
@@ -163,6 +167,7 @@ impl Instance {
     pub(crate) fn wants_collecting(&mut self) -> bool {
         let wants = self.lua.wants_collecting();
         self.seat.heap.set(self.lua.heap() as u64);
+        self.seat.collections.reach(self.lua.collections());
         self.seat.fibers.set(self.lua.counted_fibers() as u64);
         wants
     }

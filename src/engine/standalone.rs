@@ -129,7 +129,11 @@ impl Alone {
     /// Lets the fibers run that want to, and sees to what has come of them. False: it could not be started.
     fn turn(&mut self) -> bool {
         if self.next_turn().is_some_and(|due| due <= self.outlet.now()) {
+            self.seat.fibers_running.set(1);
             self.lua.turn(&mut self.outlet);
+            self.seat.fibers_running.set(0);
+            self.seat.fibers.set(self.lua.counted_fibers() as u64);
+            self.seat.fibers_ready.set(self.lua.ready_fibers() as u64);
         }
         self.settle()
     }
@@ -191,6 +195,7 @@ impl Alone {
         let turn = self.next_turn().map(|due| self.outlet.life().moment(due));
         let until = [turn, until].into_iter().flatten().min();
         self.seat.heap.set(self.lua.heap() as u64);
+        self.seat.collections.reach(self.lua.collections());
         self.seat.fibers.set(self.lua.counted_fibers() as u64);
         let Alone { lua, seat, outlet, clients, mailbox, .. } = self;
         clients.sleep(mailbox, until, &mut Here { lua, seat, outlet });

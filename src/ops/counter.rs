@@ -17,6 +17,12 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
     }
 
+    /// Lets it be what has been counted elsewhere; for the one thread that writes.
+    #[inline]
+    pub(crate) fn reach(&self, count: u64) {
+        self.0.store(count, Ordering::Relaxed);
+    }
+
     /// What it is now, a little earlier or later.
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)

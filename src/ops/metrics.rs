@@ -58,19 +58,18 @@ const INSTANCES: [Row<InstanceTally>; 8] = [
         tally.outgoing.get()
     }),
     ("lapps_handler_errors_total", "Handlers of the instance that failed.", |tally| tally.errors.get()),
-    ("lapps_lua_collections_total", "Collections of garbage that were ended in idle time.", |tally| {
+    ("lapps_lua_collections_total", "Collections of garbage that have ended.", |tally| {
         tally.collections.get()
     }),
 ];
 
-const LEVELS: [Row<InstanceTally>; 3] = [
+const LEVELS: [Row<InstanceTally>; 2] = [
     ("lapps_service_connections", "Clients that the instance serves.", |tally| {
         tally.opened.get().saturating_sub(tally.closed.get())
     }),
     ("lapps_lua_heap_bytes", "Bytes of the instance's Lua heap when its thread last slept.", |tally| {
         tally.heap.get()
     }),
-    ("lapps_lua_fibers", "Fibers of the instance that have begun and not ended.", |tally| tally.fibers.get()),
 ];
 
 /// What is told of a server at this moment.
@@ -209,6 +208,15 @@ fn instances(books: &Books, out: &mut Exposition) {
         let mut family = out.gauge(name, help);
         for (service, number, _, sum) in &instances {
             family.sample(&[("service", service), ("instance", number)], value(sum));
+        }
+    }
+    let mut fibers = out
+        .gauge("lapps_lua_fibers", "Fibers of the instance that have begun and not ended, by what they do.");
+    for (service, number, _, sum) in &instances {
+        let (running, ready) = (sum.fibers_running.get(), sum.fibers_ready.get());
+        let waiting = sum.fibers.get().saturating_sub(running + ready);
+        for (state, count) in [("running", running), ("ready", ready), ("waiting", waiting)] {
+            fibers.sample(&[("service", service), ("instance", number), ("state", state)], count);
         }
     }
     let mut handlers = out.histogram(

@@ -66,7 +66,10 @@ pub(crate) struct InstanceTally {
     /// How long handlers ran, of some.
     pub(crate) handlers: Histogram,
     pub(crate) heap: Gauge,
+    /// Fibers that have begun and not ended; of these one may run, and some be ready.
     pub(crate) fibers: Gauge,
+    pub(crate) fibers_running: Gauge,
+    pub(crate) fibers_ready: Gauge,
     pub(crate) collections: Counter,
 }
 
@@ -75,6 +78,14 @@ impl InstanceTally {
     pub(crate) fn count_sent(&self, bytes: usize) {
         self.messages_out.add(1);
         self.bytes_out.add(bytes as u64);
+    }
+
+    /// Fibers that run, are ready, and are there at all. How many there are is told after a turn of the scheduler, that one of
+    /// them runs before.
+    fn fibers_by_state(&self) -> [u64; 3] {
+        let running = self.fibers_running.get();
+        // The one that runs was ready when they were counted.
+        [running, self.fibers_ready.get().saturating_sub(running), self.fibers.get()]
     }
 
     /// Adds what an instance has counted that is gone.
@@ -98,7 +109,10 @@ impl InstanceTally {
         self.opened.add(living.opened.get());
         self.handlers.absorb(&living.handlers);
         self.heap.shift(0, living.heap.get());
-        self.fibers.shift(0, living.fibers.get());
+        let fibers = living.fibers_by_state();
+        for (sum, more) in [&self.fibers_running, &self.fibers_ready, &self.fibers].into_iter().zip(fibers) {
+            sum.shift(0, more);
+        }
     }
 
     /// Those that are simply added up.

@@ -36,6 +36,7 @@ fn every_cause_is_documented() {
         ("lapps_pauses_total", "reason"),
         ("lapps_connections_refused_total", "reason"),
         ("lapps_tls_handshakes_total", "result"),
+        ("lapps_lua_fibers", "state"),
     ] {
         for value in scrape.values(name, label) {
             assert!(document.contains(&format!("`{value}`")), "{label} {value} of {name}");

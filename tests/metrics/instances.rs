@@ -14,13 +14,13 @@ fn errors_of_handlers_are_counted_where_they_happen() {
         local NAME = {}
         function NAME.onStart() end
         function NAME.onMessage(handler, opcode, message)
-            if message == 'wait' then this_fiber.sleep_for(1) end
+            if message == 'wait' then time.sleep_for(1) end
             error(message)
         end
         function NAME.onDisconnect(handler) end
         function NAME.onShutdown() end
         return NAME";
-    let watched = Watched::start(&home().on_both("fails", FAILS, json!({})));
+    let watched = Watched::start(&home().on_both("fails", FAILS, json!({ "preload": ["time"] })));
     for (service, target) in [("fails", "/fails"), ("fails_dedicated", "/fails-dedicated")] {
         for (count, message) in [(1.0, "at once"), (2.0, "wait")] {
             let mut client = Client::open(&watched.server, target);
@@ -74,6 +74,7 @@ fn heaps_collections_and_fibers_are_told() {
         function NAME.onMessage(handler, opcode, message)
             if message == 'keep' then kept[#kept + 1] = ('x'):rep(8000000) end
             if message == 'waste' then for n = 1, 20000 do kept.last = { n } end end
+            if message == 'collect' then for n = 1, 5 do collectgarbage() end end
             if message == 'spawn' then
                 for n = 1, 10 do spawn(function() require('mqr').create('nobody posts here'):recv() end):detach() end
             end
@@ -103,6 +104,49 @@ fn heaps_collections_and_fibers_are_told() {
             assert!(wasted < 2000, "nothing is collected");
             client.echo("waste");
         }
+        // Those that a handler waits for count too.
+        client.echo("nothing");
+        let before = watched.sum("lapps_lua_collections_total", &of);
+        client.echo("collect");
+        watched.until_above("lapps_lua_collections_total", &of, before + 4.0);
+    }
+}
+
+#[test]
+fn fibers_are_told_by_what_they_do() {
+    // One turn of the scheduler runs 1024 of them; the next one does not come to its end before it may.
+    const CROWD: &str = "
+        local NAME = {}
+        function NAME.onStart() end
+        function NAME.onMessage(handler, opcode, message)
+            for n = 1, 1100 do
+                spawn(function()
+                    if n == 1025 then while not io.open('RELEASE') do end end
+                    if n > 1050 then time.sleep_for(3600000) end
+                end):detach()
+            end
+            return ws:send(handler, opcode, message)
+        end
+        function NAME.onDisconnect(handler) end
+        function NAME.onShutdown() end
+        return NAME";
+    let home = home();
+    let release = home.path().join("release");
+    let code = CROWD.replace("RELEASE", release.to_str().unwrap());
+    let home = home.on_both("crowd", &code, json!({ "preload": ["time"] }));
+    let watched = Watched::start(&home);
+    for (service, target) in [("crowd", "/crowd"), ("crowd_dedicated", "/crowd-dedicated")] {
+        let _ = std::fs::remove_file(&release);
+        let mut client = Client::open(&watched.server, target);
+        client.text("all at once");
+        let of = |state: &'static str| [("service", service), ("state", state)];
+        watched.until("lapps_lua_fibers", &of("running"), 1.0);
+        watched.until("lapps_lua_fibers", &of("ready"), 75.0);
+        watched.until("lapps_lua_fibers", &of("waiting"), 0.0);
+        std::fs::write(&release, "").unwrap();
+        watched.until("lapps_lua_fibers", &of("waiting"), 50.0);
+        watched.until("lapps_lua_fibers", &of("ready"), 0.0);
+        watched.until("lapps_lua_fibers", &of("running"), 0.0);
     }
 }
 

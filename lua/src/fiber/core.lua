@@ -25,6 +25,8 @@ local core = {
     -- All fibers that have begun and not ended, in no order.
     all = {},
     count = 0,
+    -- How many of those are in the queue `ready`.
+    ready_count = 0,
     -- Fibers that have failed and may still be joined, by task.
     failed = {},
     -- A service without connections has none of the module `conn`.
@@ -137,8 +139,23 @@ function core.collect()
     collectgarbage()
 end
 
+-- Counts collections: each of them finds the garbage that is made here, and leaves some for the next one.
+local watched = newproxy(true)
+local collected, collections, newproxy, raw_pcall = host.collected, host.collections, newproxy, pcall
+local watches = false
+local function watch()
+    -- There may be no memory for it.
+    watches = raw_pcall(newproxy, watched)
+end
+getmetatable(watched).__gc = function()
+    collected(collections)
+    watch()
+end
+watch()
+
 -- One step of a collection; true: it is over.
 function core.step(size)
+    if not watches then watch() end
     return collectgarbage("step", size)
 end
 
@@ -237,6 +254,7 @@ end
 
 -- Lets a fiber that waits go on. It leaves whatever it waits for.
 local function wake(fiber, why)
+    if not fiber.next or fiber.why == false then core.ready_count = core.ready_count + 1 end
     if fiber.next then remove(fiber) end
     if fiber.tnext then core.disarm(fiber) end
     local extra = fiber.extra

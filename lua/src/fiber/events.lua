@@ -209,7 +209,8 @@ local function step(fiber)
 end
 
 -- Lets the timers fire that are due, and the fibers run that are ready then: each once, and at most `most`. Returns the
--- tick at which to come again, nil if there is none, whether there are more to run now, and how many fibers there are.
+-- tick at which to come again, nil if there is none, whether there are more to run now, how many fibers there are, and how
+-- many of them are ready.
 function core.turn(most)
     core.advance(host.now())
     local last = ready.prev
@@ -218,6 +219,7 @@ function core.turn(most)
         repeat
             fiber = ready.next
             core.remove(fiber)
+            core.ready_count = core.ready_count - 1
             most = most - 1
             step(fiber)
         until fiber == last or most == 0 or ready.next == ready
@@ -228,7 +230,7 @@ function core.turn(most)
         core.watches_deadlock = false
         host.report(core.deadlock() or "deadlock")
     end
-    return tick, more, core.count
+    return tick, more, core.count, core.ready_count
 end
 
 -- A turn has failed, for want of memory: the fiber that ran then and is dead by now has ended by that.

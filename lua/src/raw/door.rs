@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use mlua::ffi;
 use mlua::{Function, LightUserData, Lua, Table};
@@ -70,6 +71,8 @@ pub(super) struct Doorway {
     pub(super) asked: Asked,
     /// What the compiled dispatch loop reads and writes; its address is known to Lua.
     pub(super) control: NonNull<Control>,
+    /// How many collections have ended. A finalizer counts them, whenever Lua allocates, so it looks at nothing else here.
+    pub(super) collections: NonNull<AtomicU64>,
     /// What the values of the module `nljson` take.
     pub(super) account: Rc<Account>,
     /// What Lua is to be told next of an outgoing connection; here it is safe from errors.
@@ -184,6 +187,7 @@ impl Door {
             logins: setup.logins.cloned(),
             asked: Asked::default(),
             control: NonNull::from(Box::leak(Box::default())),
+            collections: NonNull::from(Box::leak(Box::default())),
             account: Rc::new(Account::new()),
             text: None,
         };
@@ -236,6 +240,9 @@ impl Door {
         host.set("idle", LightUserData(self.idle_mark()))?;
         host.set("accepted", LightUserData(self.accepted_mark()))?;
         host.set("wait", LightUserData(self.wait_mark()))?;
+        // SAFETY: the doorway lives as long as `self`, and nobody else looks into it now.
+        let collections = unsafe { self.0.as_ref() }.collections;
+        host.set("collections", LightUserData(collections.as_ptr().cast()))?;
         Ok(host)
     }
 
@@ -301,6 +308,8 @@ impl Drop for Door {
         let doorway = unsafe { Box::from_raw(self.0.as_ptr()) };
         // SAFETY: the same holds for what the loop shares with us.
         drop(unsafe { Box::from_raw(doorway.control.as_ptr()) });
+        // SAFETY: and for what finalizers count, of which the last ran when the state was closed.
+        drop(unsafe { Box::from_raw(doorway.collections.as_ptr()) });
     }
 }
 

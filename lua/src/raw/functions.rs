@@ -1,6 +1,7 @@
 //! The functions of ours that Lua calls.
 
 use std::ffi::{CStr, c_char, c_int};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mlua::ffi::{self, lua_State};
@@ -25,6 +26,7 @@ pub(super) const HOST: &[(&str, ffi::lua_CFunction)] = &[
     ("report", report),
     ("init_done", init_done),
     ("main_ended", main_ended),
+    ("collected", collected),
 ];
 
 /// The door behind a function made by [`super::Door`].
@@ -94,6 +96,15 @@ unsafe extern "C-unwind" fn can_wait(state: *mut lua_State) -> c_int {
 unsafe extern "C-unwind" fn stir(state: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this with the door as upvalue.
     unsafe { doorway(state) }.stirred = true;
+    0
+}
+
+/// `collected(collections)`: another collection has ended. A finalizer calls this while others of these functions may be under
+/// way; so it does not use the door.
+unsafe extern "C-unwind" fn collected(state: *mut lua_State) -> c_int {
+    // SAFETY: the scheduler passes the address of the count, which lives as long as the door.
+    let collections = unsafe { &*ffi::lua_touserdata(state, 1).cast::<AtomicU64>() };
+    collections.fetch_add(1, Ordering::Relaxed);
     0
 }
 

@@ -3,6 +3,7 @@
 mod collecting;
 
 use std::ffi::c_int;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::{fmt, mem, ptr};
 
@@ -53,6 +54,7 @@ pub(crate) struct Instance {
     seen: c_int,
     /// Fibers there were after the last turn, with those of the events that have begun to wait since.
     counted: usize,
+    ready: usize,
     /// Events since the collector's pace was looked at.
     unpaced: usize,
     /// KiB of the heap when all of it was last collected for being crowded, or the least since.
@@ -165,6 +167,7 @@ impl Instance {
             resting: Idle::default(),
             seen: 0,
             counted: 0,
+            ready: 0,
             unpaced: 0,
             collected: 0,
         };
@@ -407,16 +410,17 @@ impl Instance {
         self.answer_bell();
         self.doorway().stirred = false;
         self.pace_collector();
-        // SAFETY: the entry takes a number and returns a number or nil, a boolean, and a number.
+        // SAFETY: the entry takes a number and returns a number or nil, a boolean, and two numbers.
         unsafe {
             self.enter(port, |instance| {
                 instance.push(Entry::Turn);
                 ffi::lua_pushinteger(instance.state, FIBERS_PER_TURN as _);
-                if ffi::lua_pcall(instance.state, 1, 3, 0) == ffi::LUA_OK {
-                    instance.counted = ffi::lua_tonumber(instance.state, -1) as usize;
-                    instance.unfinished = ffi::lua_toboolean(instance.state, -2) != 0;
-                    let has_tick = ffi::lua_type(instance.state, -3) == ffi::LUA_TNUMBER;
-                    instance.tick = has_tick.then(|| ffi::lua_tonumber(instance.state, -3) as u64);
+                if ffi::lua_pcall(instance.state, 1, 4, 0) == ffi::LUA_OK {
+                    instance.ready = ffi::lua_tonumber(instance.state, -1) as usize;
+                    instance.counted = ffi::lua_tonumber(instance.state, -2) as usize;
+                    instance.unfinished = ffi::lua_toboolean(instance.state, -3) != 0;
+                    let has_tick = ffi::lua_type(instance.state, -4) == ffi::LUA_TNUMBER;
+                    instance.tick = has_tick.then(|| ffi::lua_tonumber(instance.state, -4) as u64);
                 } else {
                     let message = text(instance.state, -1);
                     instance.doorway().notes.push(Note::Report(format!("the scheduler failed: {message}")));
@@ -537,6 +541,17 @@ impl Instance {
     /// As [`Instance::fibers`], without asking: what is known from the last turn.
     pub(crate) fn counted_fibers(&self) -> usize {
         self.counted
+    }
+
+    /// How many of those were ready when the last turn was over: there were more than one turn runs.
+    pub(crate) fn ready_fibers(&self) -> usize {
+        self.ready
+    }
+
+    /// How many collections have ended.
+    pub(crate) fn collections(&self) -> u64 {
+        // SAFETY: the door lives as long as `self`, and so does the count.
+        unsafe { self.door.0.as_ref().collections.as_ref() }.load(Ordering::Relaxed)
     }
 
     /// The fibers that wait, with their tracebacks.

@@ -51,3 +51,28 @@ fn garbage_is_collected_in_idle_time_and_then_there_is_nothing_to_do() {
     }
     assert!(rested > 1, "it comes again");
 }
+
+#[test]
+fn every_collection_is_counted_whoever_makes_it() {
+    let mut stage = Stage::reactive(
+        "demo.onMessage = function(h, op, msg)
+            if msg == 'by itself' then for n = 1, 20000 do last = { n } end else collectgarbage() end
+            return ws:send(h, op, msg)
+         end",
+        None,
+    );
+    let _ = stage.open(conn(1));
+    let before = stage.instance.collections();
+    for n in 1..=5 {
+        let _ = stage.text(conn(1), "ordered");
+        assert_eq!(stage.instance.collections(), before + n);
+    }
+    let before = stage.instance.collections();
+    for _ in 0..20 {
+        let _ = stage.text(conn(1), "by itself");
+    }
+    let while_busy = stage.instance.collections();
+    assert!(while_busy > before, "the heap has doubled more than once");
+    while !stage.instance.collect_a_little() {}
+    assert_eq!(stage.instance.collections(), while_busy + 1);
+}

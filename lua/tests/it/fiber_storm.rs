@@ -89,6 +89,7 @@ fn storm(seed: u32, concurrency: Concurrency) {
     assert!(count("spawned") > 1000, "a storm has more fibers: {counts}");
 
     assert_eq!(stage.instance.fibers(), 0);
+    assert_eq!(stage.instance.ready_fibers(), 0, "none is counted that is not there");
     assert_eq!(stage.instance.deadline(), None);
     assert!(stage.instance.is_idle());
     assert!(!stage.instance.is_ready());
