@@ -31,10 +31,11 @@ fn the_lua_path_of_the_environment_is_searched() {
 
 #[test]
 fn a_hangup_ends_nothing() {
-    let mut server = Lapps::start(&Home::new().service("echo", ECHO, json!({})));
+    let home = Home::new().service("echo", ECHO, json!({}));
+    let mut server = Lapps::start(&home);
     let mut client = Client::open(&server, "/echo");
     server.signal("HUP");
-    server.expect_log("SIGHUP");
+    server.expect_log("read again");
     client.echo("still there");
     Client::open(&server, "/echo").echo("and new ones");
 }
