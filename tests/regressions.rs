@@ -92,12 +92,12 @@ fn a_client_that_reads_slowly_gets_all_that_was_sent_before_the_close() {
     assert_eq!(client.get(), Got::Eof);
 }
 
-/// Echoes; at the message `stall` it first keeps its worker for a second.
+/// Echoes; at the message `stall` it first keeps its worker for two seconds.
 const STALLS: &str = r"
     local stalls = {}
     function stalls.onStart() end
     function stalls.onMessage(handler, opcode, message)
-        if message == 'stall' then os.execute('sleep 1') end
+        if message == 'stall' then os.execute('sleep 2') end
         return ws:send(handler, opcode, message)
     end
     function stalls.onDisconnect(handler) end
@@ -106,7 +106,7 @@ const STALLS: &str = r"
 
 fn stalling(ws: Value) -> Lapps {
     let times = json!({
-        "ping_interval_ms": 400, "idle_timeout_ms": 900, "workers": { "workers": 1 }
+        "ping_interval_ms": 400, "idle_timeout_ms": 1700, "workers": { "workers": 1 }
     });
     Lapps::start(&Home::new().ws(times).ws(ws).service("stalls", STALLS, json!({})))
 }
@@ -117,7 +117,7 @@ fn a_ping_that_a_busy_worker_sends_late_leaves_the_client_its_time_to_answer() {
     let mut silent = Client::open(&server, "/stalls");
     Client::open(&server, "/stalls").text("stall");
     assert_eq!(silent.get(), Got::Ping(Vec::new()));
-    // Idle minus ping is 500 ms.
+    // Idle minus ping is 1.3 s.
     assert!(silent.is_quiet_for(Duration::from_millis(350)), "cut before it could answer");
     silent.send(true, OpCode::Pong, b"");
     silent.text("alive");

@@ -103,7 +103,7 @@ fn three_placements_exchange_messages_and_none_is_lost_or_out_of_order() {
     let before = server.cpu();
     std::thread::sleep(Duration::from_secs(1));
     let spent = server.cpu() - before;
-    assert!(spent < Duration::from_millis(50), "{spent:?}");
+    assert!(spent < Duration::from_millis(200), "{spent:?}");
 
     let start = Instant::now();
     let log = server.stop();
