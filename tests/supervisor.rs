@@ -147,3 +147,16 @@ fn a_server_serves_whose_supervisor_is_gone() {
     assert_eq!(client.read_response().status, 101);
     server.stop();
 }
+
+#[test]
+fn it_is_told_that_files_are_read_again_and_when_that_is_over() {
+    let home = Home::new().service("echo", ECHO, json!({}));
+    let (supervisor, server) = Supervisor::start(&home, &[]);
+    supervisor.expect("READY=1");
+    server.signal("HUP");
+    let told = supervisor.expect("RELOADING=1");
+    assert!(told.lines().any(|line| line.starts_with("MONOTONIC_USEC=")), "{told}");
+    supervisor.expect("READY=1");
+    Client::open(&server, "/echo").echo("it serves");
+    server.stop();
+}

@@ -2,11 +2,19 @@
 
 use std::time::Duration;
 
-use sd_notify::NotifyState::{self, Ready, Status, Stopping, Watchdog};
+use sd_notify::NotifyState::{self, Ready, Reloading, Status, Stopping, Watchdog};
 
 /// Clients are served; `status` is a line for people.
 pub(crate) fn ready(status: &str) {
     tell(&[Ready, Status(status)]);
+}
+
+/// Files are read again; [`ready`] follows.
+pub(crate) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[Reloading, now]),
+        Err(error) => tracing::warn!("the supervisor cannot be told that files are read again: {error}"),
+    }
 }
 
 /// The server comes to its end.

@@ -9,6 +9,7 @@ use super::Server;
 use crate::config::{self, Changed, Config, Places, Service, Tls, Written};
 use crate::engine::report::{Inquiry, Report};
 use crate::net::tls;
+use crate::ops::supervisor;
 use crate::services::acl::Acl;
 
 /// Has a running server read its files again, from whichever thread.
@@ -85,6 +86,11 @@ impl Server {
     /// Reads the files again. What is wrong leaves the old in force; connections that there are do not notice anything.
     pub(super) fn reload(&mut self) -> Value {
         let mut told = Told::default();
+        // Who waits for the start hears of that alone.
+        let serves = self.settings.ledger.is_ready();
+        if serves {
+            supervisor::reloading();
+        }
         match self.files.places.clone() {
             None => tracing::info!("nothing to read again: this is the built-in demo"),
             Some(places) => {
@@ -92,6 +98,9 @@ impl Server {
                 self.reload_certificate(config.and_then(|config| config.tls), &mut told);
                 told.log();
             }
+        }
+        if serves {
+            supervisor::ready(&self.in_one_line());
         }
         told.into_json()
     }
