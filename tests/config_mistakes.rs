@@ -145,6 +145,15 @@ fn a_wrong_type_is_told_with_the_right_one() {
             "ws.json:1: acl = null: is null; allowed is an object with the keys policy, exclude",
         ),
         (
+            r#"{"log": {"format": "xml"}}"#,
+            "ws.json:1: log.format = \"xml\": unknown word; allowed is \"text\" or \"json\"",
+        ),
+        (
+            r#"{"log": {"level": " "}}"#,
+            "ws.json:1: log.level = \" \": ' ' is no filter of the log: it is empty; allowed is a string: error, warn, \
+             info, debug or trace, or levels by target such as \"info,lapps::engine=debug\"",
+        ),
+        (
             r#"{"port": "80"}"#,
             "ws.json:1: port = \"80\": is a string; write 80 without the quotes; allowed is a whole number from 0 to 65535",
         ),

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use lapps::config::acl::Acl;
 use lapps::config::{
-    self, Concurrency, Config, Gc, Io, Placement, Places, Protocol, Service, Source, TlsVersion,
+    self, Concurrency, Config, Gc, Io, Log, LogFormat, Placement, Places, Protocol, Service, Source,
+    TlsVersion,
 };
 
 const KIB: usize = 1 << 10;
@@ -152,6 +153,20 @@ fn all_keys_of_the_server() {
     let times = [times.shutdown_grace, times.handshake, times.ping, times.idle, times.stalled, times.closing];
     assert_eq!(times.map(|time| time.as_millis()), [1, 2, 3, 4, 5, 6]);
     assert_eq!((config.queues.messages, config.queues.bytes), (7, 64 * KIB));
+}
+
+#[test]
+fn the_log_is_where_and_as_it_is_configured() {
+    let log = load_in_new_home("{}", "{}").log;
+    assert_eq!(log, Log { file: None, format: LogFormat::Text, level: None });
+    let home = tempfile::tempdir().unwrap();
+    let ws = r#"{"log": {"file": "log/a.log", "format": "json", "level": "warn,lapps::engine=debug"}}"#;
+    let expected = Log {
+        file: Some(home.path().join("log/a.log")),
+        format: LogFormat::Json,
+        level: Some("warn,lapps::engine=debug".to_string()),
+    };
+    assert_eq!(load(home.path(), Some(ws), "{}").log, expected);
 }
 
 #[test]
