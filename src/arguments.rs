@@ -110,7 +110,7 @@ pub enum LogFormat {
 #[derive(Debug, Args)]
 pub struct Place {
     /// The home directory: services in DIR/apps, configuration in DIR/etc/conf. Without it LAPPS_HOME and LAPPS_CONF_DIR
-    /// say where, then /opt/lapps counts.
+    /// say where, then /opt/lapps and the place of packages count.
     #[arg(long, value_name = "DIR")]
     pub home: Option<PathBuf>,
     /// Use the built-in demo, whatever is configured.
@@ -149,7 +149,7 @@ pub struct Test {
     /// The name of the service; its test is NAME_test.lua beside its code.
     #[arg(value_name = "NAME")]
     pub service: String,
-    /// The home directory. Without it LAPPS_HOME and LAPPS_CONF_DIR say where, then /opt/lapps counts.
+    /// The home directory. Without it it is found as for `lapps run`.
     #[arg(long, value_name = "DIR")]
     pub home: Option<PathBuf>,
 }
@@ -245,7 +245,7 @@ pub struct Named {
 /// Which server is meant, and how it is shown.
 #[derive(Debug, Args)]
 pub struct Where {
-    /// The home directory of the server. Without it LAPPS_HOME and LAPPS_CONF_DIR say where, then /opt/lapps counts.
+    /// The home directory of the server. Without it it is found as for `lapps run`.
     #[arg(long, value_name = "DIR")]
     pub home: Option<PathBuf>,
     /// The server's control socket, in place of that of its configuration.

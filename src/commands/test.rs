@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use lapps::arguments::Test;
-use lapps::config::{self, Config, Places, Service, Source};
+use lapps::config::{self, Config, Log, Places, Service, Source};
 use lapps::server::{Outcome, Server};
 use serde_json::json;
 
@@ -27,8 +27,10 @@ pub(crate) fn run(arguments: &Test) -> Result<(), String> {
     let file = config.directories.applications.join(name).join(format!("{name}_test.lua"));
     let script = fs::read_to_string(&file)
         .map_err(|error| format!("the test of '{name}' is {}, but: {error}", file.display()))?;
-    log_mistakes();
     lapps::export_apps_dir(&config.directories.applications);
+    // Mistakes of the service, unless more is wanted.
+    let filter = std::env::var("LAPPS_LOG").unwrap_or_else(|_| "warn".into());
+    lapps::start_log(&Log::default(), Some(&filter))?;
 
     let server = Server::start(alone(config, name)).map_err(|error| error.to_string())?;
     if let Some((_, Outcome::Failed(why))) =
@@ -46,19 +48,13 @@ pub(crate) fn run(arguments: &Test) -> Result<(), String> {
         stopper.stop();
         result
     });
-    server.wait()?;
+    let ended = server.wait();
+    lapps::end_log();
+    ended?;
     let result = result.join().map_err(|_| "the test has panicked".to_owned())?;
     result.map_err(|refused| format!("the test of '{name}' failed\n{}", reason(&refused.why, &file)))?;
     println!("the test of '{name}' passed");
     Ok(())
-}
-
-/// What a service logs while it is tested: mistakes, unless LAPPS_LOG wants more.
-fn log_mistakes() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LAPPS_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours).with_env_filter(filter).init();
 }
 
 /// The configuration with only this service and what it needs, plain, at any free port of the loopback; nothing is deployed,

@@ -34,6 +34,12 @@ fn wrong(text: &str) -> Option<String> {
         lapps = json!({ "services": services });
     } else {
         ws = value;
+        // Wherever it says that they are, here they are in the home.
+        for (key, file) in [("cert", "ssl/cert.pem"), ("key", "ssl/key.pem")] {
+            if let Some(place) = ws.pointer_mut(&format!("/tls_certificates/{key}")) {
+                *place = file.into();
+            }
+        }
     }
     fs::write(&places.ws_file, ws.to_string()).unwrap();
     fs::write(&places.lapps_file, lapps.to_string()).unwrap();

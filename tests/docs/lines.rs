@@ -8,11 +8,12 @@ use lapps::arguments::{self, Arguments};
 use crate::pages::{self, Block, Page};
 
 /// What the blocks may use besides `lapps` and the scripts of the repository.
-const TOOLS: [&str; 17] = [
+const TOOLS: [&str; 19] = [
     "apt",
     "cargo",
     "cat",
     "cd",
+    "chgrp",
     "chmod",
     "cp",
     "curl",
@@ -24,6 +25,7 @@ const TOOLS: [&str; 17] = [
     "openssl",
     "pip",
     "python",
+    "python3",
     "sudo",
     "systemctl",
 ];
