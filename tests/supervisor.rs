@@ -78,6 +78,11 @@ fn it_is_told_of_the_start_of_life_and_of_the_end() {
     for _ in 0..3 {
         supervisor.expect("WATCHDOG=1");
     }
+    server.signal("HUP");
+    let told = supervisor.expect("RELOADING=1");
+    assert!(told.contains("\nMONOTONIC_USEC="), "{told}");
+    let told = supervisor.expect("READY=1");
+    assert!(told.lines().any(|line| line == status), "{told}");
     server.signal("TERM");
     let told = supervisor.expect("STOPPING=1");
     assert!(told.contains("STATUS=stopping"), "{told}");
