@@ -110,7 +110,7 @@ pub enum LogFormat {
 #[derive(Debug, Args)]
 pub struct Place {
     /// The home directory: services in DIR/apps, configuration in DIR/etc/conf. Without it LAPPS_HOME and LAPPS_CONF_DIR
-    /// say where, then /opt/lapps and the place of packages count.
+    /// say where, then /opt/lapps counts, then what a package has put into /etc/lapps.
     #[arg(long, value_name = "DIR")]
     pub home: Option<PathBuf>,
     /// Use the built-in demo, whatever is configured.
