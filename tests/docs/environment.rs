@@ -12,7 +12,7 @@ const OF_LIBRARIES: [&str; 6] =
 /// Names of this form that are no variables of the program.
 const NO_VARIABLES: [&str; 2] = ["CARGO_PKG_VERSION", "LUA_NOENV"];
 /// Variables of tests, examples and scripts, which are told of where they are used.
-const ELSEWHERE: [&str; 3] = ["LAPPS_BIN", "LAPPS_REQUIRE_CHROMIUM", "LAPPS_TEST_IO"];
+const ELSEWHERE: [&str; 4] = ["LAPPS_BIN", "LAPPS_MAINTAINER", "LAPPS_REQUIRE_CHROMIUM", "LAPPS_TEST_IO"];
 
 fn table() -> BTreeSet<String> {
     let document = pages::read("docs/commands.md");
