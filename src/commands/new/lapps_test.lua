@@ -9,7 +9,7 @@ local function connect()
     onmessage = function(_, message) inbox:send(message) end,
     onerror = function(_, text) print("not connected: " .. text) end,
   }))
-  assert(opened:recv_for(5), "the service does not take the client")
+  assert(opened:recv_for(10), "the service does not take the client")
   return { object = object, inbox = inbox }
 end
 
@@ -20,7 +20,7 @@ end
 
 -- Waits for a message, here written as JSON with its keys sorted.
 local function expect(client, wanted)
-  local heard = client.inbox:recv_for(5)
+  local heard = client.inbox:recv_for(10)
   heard = heard and nljson.encode(nljson.from_cbor(heard)) or "nothing"
   if heard ~= wanted then error(("expected %s, heard %s"):format(wanted, heard), 2) end
 end

@@ -9,7 +9,7 @@ local function connect()
     onmessage = function(_, message) inbox:send(message) end,
     onerror = function(_, text) print("not connected: " .. text) end,
   }))
-  assert(opened:recv_for(5), "the service does not take the client")
+  assert(opened:recv_for(10), "the service does not take the client")
   return { object = object, inbox = inbox }
 end
 
@@ -18,7 +18,7 @@ local function say(client, text)
 end
 
 local function expect(client, wanted)
-  local heard = client.inbox:recv_for(5)
+  local heard = client.inbox:recv_for(10)
   if heard ~= wanted then
     error(("expected '%s', heard '%s'"):format(wanted, tostring(heard)), 2)
   end
