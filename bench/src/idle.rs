@@ -1,5 +1,6 @@
 //! The idle run: many connections that say nothing, and what the server's memory makes of them.
 
+use std::thread;
 use std::time::Duration;
 
 use crate::failure::Failure;
@@ -9,6 +10,9 @@ use crate::target::Target;
 
 /// How long the server may take to end all connections.
 const GOODBYE: Duration = Duration::from_secs(10);
+
+/// How long the server may then take to give their memory back: servers do that when they have time.
+const REST: Duration = Duration::from_secs(3);
 
 /// What to do to the server.
 #[derive(Debug, Clone)]
@@ -32,7 +36,7 @@ pub struct IdleReport {
     pub before: u64,
     /// With all of them open.
     pub open: u64,
-    /// After all of them were closed.
+    /// 3 s after all of them were closed.
     pub closed: u64,
     /// Connections that the server had not ended 10 s after the client had closed them.
     pub lingering: usize,
@@ -57,6 +61,7 @@ pub fn run(plan: &IdlePlan, tell: &mut dyn FnMut(u32)) -> Result<IdleReport, Fai
     pool.hold(plan.hold)?;
     let open = resident(plan.pid)?;
     let lingering = pool.close(GOODBYE)?;
+    thread::sleep(REST);
     let closed = resident(plan.pid)?;
     Ok(IdleReport { before, open, closed, lingering, connections: plan.connections })
 }

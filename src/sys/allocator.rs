@@ -72,6 +72,12 @@ unsafe impl GlobalAlloc for Allocator {
 pub(crate) fn give_back() {
     // SAFETY: it touches nothing but what is free, and where another allocator is used, nothing at all.
     unsafe { mimalloc::mi_collect(true) }
+    // What the cryptography takes comes from the C library.
+    // SAFETY: so does this.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Whether every block of this size is so aligned.
