@@ -73,7 +73,16 @@ class Service:
         command += ["sh", "-c", f'umask {unit.one("UMask")}; exec "$@"', "sh", *unit.one("ExecStart").split()]
         with open(self.journal, "wb") as journal:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=journal, stderr=journal)
-        return self.hear("READY=1")
+        said = self.hear("READY=1")
+        self.see("listening on ")
+        return said
+
+    def see(self, wanted):
+        """Waits until the journal has this: what a program prints may come later than what it tells the supervisor."""
+        deadline = time.monotonic() + PATIENCE
+        while wanted not in self.log():
+            assert time.monotonic() < deadline, f"{self.name} does not print {wanted}:\n{self.log()}"
+            time.sleep(0.02)
 
     def hear(self, wanted):
         """Waits until the service says this line, and gives all that it said with it."""
