@@ -259,6 +259,13 @@ impl Outbox {
         output.is_some_and(|output| output.open && output.generation == key.generation)
     }
 
+    /// Bytes that wait, if services may send and the socket took all that it was given. The connection is there.
+    #[inline]
+    pub(crate) fn waiting_if_usual(&mut self, key: Key) -> Option<usize> {
+        let row = row_of(&mut self.chunks, key.slot);
+        (row.open && !row.blocked).then(|| row.queue.len())
+    }
+
     /// Bytes that wait.
     pub(crate) fn waiting(&self, key: Key) -> usize {
         self.chunks[key.slot as usize / CHUNK][key.slot as usize % CHUNK].queue.len()
@@ -352,7 +359,11 @@ impl Outbox {
 
     fn send(&mut self, conn: ConnId, opcode: OpCode, payload: &[u8]) -> Answer {
         let framing = self.framing;
-        let answer = self.write(conn, framing.room(payload.len()), |out| framing.write(out, opcode, payload));
+        let answer = if payload.len() < LARGE && !framing.cuts(payload.len()) {
+            self.admit(conn, |queue, buffers| queue.append_frame(buffers, opcode, payload))
+        } else {
+            self.write(conn, framing.room(payload.len()), |out| framing.write(out, opcode, payload))
+        };
         if answer == Answer::Done {
             self.sent.messages += 1;
             self.sent.bytes += payload.len() as u64;
@@ -509,6 +520,12 @@ impl Outbox {
 }
 
 impl Output {
+    /// True when nothing has to be thought of but to write what waits.
+    #[inline]
+    pub(crate) fn is_usual(&self) -> bool {
+        self.open && !self.full && !self.close_sent && !self.blocked && self.counted == Kib::default()
+    }
+
     /// True when what waits is not what is counted.
     #[inline]
     pub(crate) fn is_miscounted(&self) -> bool {
@@ -535,6 +552,11 @@ impl Kib {
 impl Port for ServicePort<'_> {
     fn command(&mut self, command: Command<'_>) -> Answer {
         match command {
+            Command::Send { conn, opcode, payload }
+                if payload.len() < LARGE && conn.worker() == self.outbox.worker =>
+            {
+                self.outbox.send(conn, opcode, payload)
+            }
             Command::Send { conn, payload, .. } if conn.worker() != self.outbox.worker => {
                 let answer = if conn.is_client() {
                     self.outbox.calls.command(self.service, command)

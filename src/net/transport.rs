@@ -123,6 +123,7 @@ impl<S: Side> Transport<S> {
 
     /// Reads once from the socket into `out`, by way of `cipher` with TLS, which then has [`CIPHER`] bytes. `out` is not
     /// shorter than `cipher`.
+    #[inline]
     pub(crate) fn read(&mut self, cipher: &mut [u8], out: &mut [u8]) -> io::Result<Taken> {
         match self {
             Transport::Plain(stream) => read_once(stream, out),
@@ -260,6 +261,7 @@ fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
 }
 
 /// One read call; a short read means that the socket is drained.
+#[inline]
 fn read_once(stream: &mut TcpStream, out: &mut [u8]) -> io::Result<Taken> {
     loop {
         return match Direct(&*stream).read(out) {

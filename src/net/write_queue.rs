@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
+use lapps_parser::frame::{self, MAX_HEADER_LEN, OpCode};
+
 /// A payload of this size gets a segment of its own, so that a growing buffer never copies it again.
 const LARGE: usize = 16 * 1024;
 
@@ -66,6 +68,29 @@ impl WriteQueue {
         self.last_pong = 0;
     }
 
+    /// Appends a frame of a server.
+    #[inline]
+    pub(crate) fn append_frame(&mut self, buffers: &mut Buffers, opcode: OpCode, payload: &[u8]) {
+        let expected = payload.len() + MAX_HEADER_LEN;
+        let fits = match &mut self.head {
+            Segment::Own(head) if self.tail.is_none() && head.len() < LARGE => {
+                if head.capacity() == 0 {
+                    *head = buffers.take();
+                }
+                head.capacity() - head.len() >= expected
+            }
+            _ => false,
+        };
+        if fits && let Segment::Own(head) = &mut self.head {
+            let before = head.len();
+            frame::write_frame(head, true, opcode, payload);
+            self.len += head.len() - before;
+            self.last_pong = 0;
+        } else {
+            self.append(buffers, expected, |out| frame::write_frame(out, true, opcode, payload));
+        }
+    }
+
     /// Appends bytes that others send, too: as a reference, unless a copy is less.
     pub(crate) fn append_shared(&mut self, buffers: &mut Buffers, bytes: &Arc<[u8]>) {
         if self.len == 0 && self.head.capacity() == 0 {
@@ -116,6 +141,15 @@ impl WriteQueue {
     /// The first bytes, for a writer that takes one slice at a time.
     pub(crate) fn front(&self) -> &[u8] {
         self.segments().next().map_or(&[][..], |first| &first[self.start as usize..])
+    }
+
+    /// All bytes, if they lie in one piece that is not shared.
+    #[inline]
+    pub(crate) fn only_piece(&self) -> Option<&[u8]> {
+        match &self.head {
+            Segment::Own(head) if self.tail.is_none() => Some(&head[self.start as usize..]),
+            _ => None,
+        }
     }
 
     /// True when all bytes are in [`WriteQueue::front`].

@@ -136,6 +136,10 @@ impl Waker {
 }
 
 impl Readiness {
+    /// There is something to read, and nothing else is new.
+    pub(crate) const READABLE: Readiness =
+        Readiness { readable: true, writable: false, read_closed: false, error: false };
+
     /// What the poller reports.
     pub(crate) fn of(event: &mio::event::Event) -> Readiness {
         Readiness {

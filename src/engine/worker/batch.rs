@@ -11,7 +11,7 @@ use crate::engine::slab::Key;
 use crate::net::connection::Connection;
 
 /// Messages of one batch.
-const MESSAGES: usize = 64;
+pub(super) const MESSAGES: usize = 64;
 
 /// What delivering did.
 pub(super) enum Delivered {

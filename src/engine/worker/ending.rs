@@ -125,6 +125,8 @@ impl Worker {
     /// Ends a connection: its service hears of it, the peer is told if that is possible, and it is removed at once or
     /// when the peer has had time to read.
     pub(super) fn end(&mut self, key: Key, why: Ended) {
+        // Nobody hears of the end before what came before it.
+        self.deliver_gathered();
         let Some(conn) = self.conns.get_mut(key) else { return };
         let peer = std::net::SocketAddr::from(conn.peer);
         tracing::debug!(conn = number(self.outbox.id(key)), %peer, "connection ended: {why}");

@@ -1,5 +1,8 @@
 //! Bytes from the socket to services: reading, decoding, delivering, pausing.
 
+use std::io;
+use std::ops::Range;
+
 use lapps_lua::port::Event;
 use lapps_lua::reactive::Verdict;
 
@@ -12,6 +15,7 @@ use crate::engine::slab::Key;
 use crate::engine::spsc::{Payload, SMALL};
 use crate::net::connection::Happening;
 use crate::net::ended::Ended;
+use crate::net::transport::Taken;
 use crate::net::upgrade::{self, Answer};
 use crate::sys::APART;
 
@@ -31,6 +35,8 @@ enum Flow {
     Eaten,
     /// The connection must wait; the bytes from here on are left.
     Paused(usize, Pause),
+    /// So, and it waits already.
+    Waits(usize),
     /// The connection has ended.
     Ended(Ended),
 }
@@ -71,7 +77,7 @@ impl Worker {
             return self.flush(key);
         }
         let mut input = std::mem::take(&mut self.input);
-        let len = self.read_socket(key, thorough, &mut input[APART..], &mut frames);
+        let len = self.read_socket(key, thorough, None, &mut input[APART..], &mut frames);
         self.input = input;
         if handshaking {
             self.count_handshake(key);
@@ -82,15 +88,44 @@ impl Worker {
         }
     }
 
-    /// How many bytes have come.
-    fn read_socket(&mut self, key: Key, thorough: bool, input: &mut [u8], frames: &mut u32) -> usize {
+    /// Goes on with a plain connection whose first read, into the read buffer, has come to this.
+    #[inline(never)]
+    pub(super) fn read_on(&mut self, key: Key, first: io::Result<Taken>) {
+        let mut input = std::mem::take(&mut self.input);
+        let len = self.read_socket(key, false, Some(first), &mut input[APART..], &mut { FRAMES_PER_TURN });
+        self.input = input;
+        self.flush(key);
+        if self.poller.has_ring() {
+            self.after_reading(key, len);
+        }
+    }
+
+    /// Digests this part of the read buffer, which is the end of what has come.
+    #[inline(never)]
+    pub(super) fn digest_rest(&mut self, key: Key, rest: Range<usize>, mut frames: u32) {
+        let mut input = std::mem::take(&mut self.input);
+        self.digest(key, &mut input[rest], &mut frames);
+        self.input = input;
+        self.flush(key);
+    }
+
+    /// How many bytes have come. `first` is what the first read has brought, if that was done.
+    fn read_socket(
+        &mut self,
+        key: Key,
+        thorough: bool,
+        mut first: Option<io::Result<Taken>>,
+        input: &mut [u8],
+        frames: &mut u32,
+    ) -> usize {
         let mut len = 0;
         while let Some(conn) = self.conns.get_mut(key) {
             if conn.eof {
                 self.end(key, Ended::Eof);
                 break;
             }
-            let taken = match conn.transport.read(&mut self.cipher, input) {
+            let taken = first.take().unwrap_or_else(|| conn.transport.read(&mut self.cipher, input));
+            let taken = match taken {
                 Ok(taken) => taken,
                 Err(error) => {
                     self.end(key, Ended::Io(error.kind()));
@@ -104,6 +139,9 @@ impl Worker {
                 conn.heard = self.now as u32;
                 conn.pinged = false;
                 if !self.digest(key, &mut input[..taken.len], frames) {
+                    break;
+                }
+                if thorough && !self.deliver_before_reading_on(key) {
                     break;
                 }
             }
@@ -130,9 +168,15 @@ impl Worker {
             Flow::Eaten => true,
             Flow::Paused(at, pause) => {
                 if let Some(conn) = self.conns.get_mut(key) {
-                    conn.held = Some(Box::new(Held(bytes[at..].to_vec())));
+                    conn.hold(&bytes[at..]);
                 }
                 self.pause(key, pause);
+                false
+            }
+            Flow::Waits(at) => {
+                if let Some(conn) = self.conns.get_mut(key) {
+                    conn.hold(&bytes[at..]);
+                }
                 false
             }
             Flow::Ended(why) => {
@@ -141,6 +185,12 @@ impl Worker {
                 self.conns.get(key).is_some()
             }
         }
+    }
+
+    /// What follows is the end of the stream, perhaps: it has to find what came before it delivered. False: the connection waits.
+    fn deliver_before_reading_on(&mut self, key: Key) -> bool {
+        self.deliver_gathered();
+        self.conns.get(key).is_some_and(|conn| conn.pause == Pause::No)
     }
 
     fn decode(&mut self, key: Key, bytes: &mut [u8], frames: &mut u32) -> Flow {
@@ -180,13 +230,16 @@ impl Worker {
             if conn.home != Home::None && self.outbox.is_open(key) {
                 let (home, bytes) = (conn.home, &mut bytes[at..]);
                 let delivered = match home {
-                    Home::Here { service } => {
+                    Home::Here { service } if self.gathered.may_take(service, bytes) => {
+                        self.gather(key, service, &limits, high_water, frames, bytes)
+                    }
+                    Home::Here { service } if self.gathered.is_empty() => {
                         self.deliver_whole(key, service, &limits, high_water, frames, bytes)
                     }
                     Home::Dedicated { instance, .. } => {
                         self.post_whole(key, instance, &limits, high_water, frames, bytes)
                     }
-                    Home::None => Delivered::Eaten(0),
+                    _ => Delivered::Eaten(0),
                 };
                 match delivered {
                     Delivered::Eaten(0) => {}
@@ -195,6 +248,14 @@ impl Worker {
                         continue;
                     }
                     Delivered::Wrong(violation) => return Flow::Ended(Ended::Violation(violation)),
+                }
+            }
+            if !self.gathered.is_empty() {
+                // What came before is delivered before; and then everything may be different.
+                self.deliver_gathered();
+                match self.conns.get(key) {
+                    Some(conn) if conn.pause != Pause::No => return Flow::Waits(at),
+                    _ => continue,
                 }
             }
             let Some(conn) = self.conns.get_mut(key) else { return Flow::Eaten };
@@ -299,7 +360,7 @@ impl Worker {
     }
 
     /// Stops reading a connection until [`Worker::resume`].
-    fn pause(&mut self, key: Key, pause: Pause) {
+    pub(super) fn pause(&mut self, key: Key, pause: Pause) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.pause = pause;
         match pause {
@@ -325,6 +386,12 @@ pub(super) fn link_to(links: &mut [Option<Link>], instance: u16) -> &mut Link {
 }
 
 impl Conn {
+    /// Keeps bytes until it goes on, behind those that it keeps already.
+    pub(super) fn hold(&mut self, bytes: &[u8]) {
+        let Held(held) = &mut **self.held.get_or_insert_with(|| Box::new(Held(Vec::new())));
+        held.extend_from_slice(bytes);
+    }
+
     /// Gives back the memory of a message that was handed out.
     fn release(&mut self) {
         if let crate::net::connection::Connection::Open(decoder) = &mut self.protocol {

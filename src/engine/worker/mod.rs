@@ -2,6 +2,7 @@
 
 mod batch;
 mod ending;
+mod gather;
 mod input;
 mod instances;
 mod leaving;
@@ -38,6 +39,7 @@ use crate::services::current::Current;
 use crate::services::registry::Registry;
 use crate::sys::APART;
 use crate::sys::poller::{Happenings, Poller, Readiness};
+use gather::Gathered;
 use leaving::Leaving;
 use quiet::Quiet;
 use ring::{Need, RingSide};
@@ -104,6 +106,7 @@ pub(crate) struct Worker {
     /// The worker's one read buffer, and the one for ciphertext.
     input: Vec<u8>,
     batch: Batch,
+    gathered: Gathered,
     cipher: Vec<u8>,
     started: Instant,
     /// Now, in ticks since `started`.
@@ -215,6 +218,7 @@ impl Worker {
             wanted: Vec::new(),
             input: vec![0; APART + input],
             batch: Batch::default(),
+            gathered: Gathered::default(),
             cipher: vec![0; cipher],
             started: Instant::now(),
             now: 0,
@@ -246,6 +250,7 @@ impl Worker {
             for key in keys.drain(..) {
                 self.resume(key);
             }
+            self.deliver_gathered();
             events += self.take_mail();
             self.take_due();
             self.turn_instances();
@@ -326,6 +331,7 @@ impl Worker {
                 self.on_readiness(key_of(event.token()), Readiness::of(event));
             }
         }
+        self.deliver_gathered();
     }
 
     fn time_to_next(&self) -> Option<Duration> {
@@ -342,6 +348,10 @@ impl Worker {
     }
 
     fn on_readiness(&mut self, key: Key, readiness: Readiness) {
+        // Who is readable is nearly always writable, too.
+        if (Readiness { writable: false, ..readiness }) == Readiness::READABLE && self.read_small(key) {
+            return;
+        }
         if readiness.writable && self.conns.get(key).is_some() {
             let row = self.outbox.row(key);
             if row.blocked {
@@ -552,7 +562,7 @@ mod tests {
         serving(handshake, Vec::new())
     }
 
-    fn serving(handshake: u32, services: Vec<crate::config::Service>) -> Worker {
+    pub(super) fn serving(handshake: u32, services: Vec<crate::config::Service>) -> Worker {
         sleeping_in(Poller::epoll().unwrap(), handshake, services)
     }
 
@@ -606,11 +616,12 @@ mod tests {
         let (stream, peer) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
         worker.adopt(mio::net::TcpStream::from_std(stream), peer);
-        (worker.conns.keys()[0], client)
+        let newest = worker.conns.keys().last().copied();
+        (newest.expect("it was just adopted"), client)
     }
 
     /// A service whose start is this.
-    fn service(name: &str, start: &'static str) -> crate::config::Service {
+    pub(super) fn service(name: &str, start: &'static str) -> crate::config::Service {
         let mut service = crate::config::demo().services.remove(0);
         service.name = name.to_owned();
         service.source = crate::config::Source::Embedded(start);

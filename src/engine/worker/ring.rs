@@ -3,7 +3,7 @@
 use mio::Token;
 
 use super::input::FRAMES_PER_TURN;
-use super::{Conn, Fin, Held, Pause, Worker, key_of, token_of};
+use super::{Conn, Fin, Pause, Worker, key_of, token_of};
 use crate::engine::outbox::Outbox;
 use crate::engine::slab::{Key, Slab};
 use crate::net::ended::Ended;
@@ -245,9 +245,9 @@ impl Worker {
             conn.ring.receiving = Receiving::Unasked;
         }
         if conn.pause != Pause::No {
-            let Held(held) = &mut **conn.held.get_or_insert_with(|| Box::new(Held(Vec::new())));
-            held.extend_from_slice(bytes);
-            if held.len() > HELD && conn.ring.receiving == Receiving::Asked {
+            conn.hold(bytes);
+            let held = conn.held.as_ref().map_or(0, |held| held.0.len());
+            if held > HELD && conn.ring.receiving == Receiving::Asked {
                 self.stop_receiving(key, Receiving::Stopping);
             }
             return;
@@ -276,6 +276,7 @@ impl Worker {
     }
 
     fn on_end(&mut self, key: Key, what: What) {
+        self.deliver_gathered();
         let Some(conn) = self.conns.get_mut(key) else { return };
         let receiving = std::mem::replace(&mut conn.ring.receiving, Receiving::Unasked);
         conn.eof |= matches!(what, What::End);
@@ -338,6 +339,7 @@ mod tests {
     use std::io::Write;
     use std::time::Duration;
 
+    use super::super::Held;
     use super::super::tests::{connect, sleeping_in};
     use super::*;
     use crate::sys::poller::{Happenings, Poller};
