@@ -17,6 +17,11 @@ use std::path::Path;
 
 pub use sys::allocator::Allocator;
 
+/// Tests take their memory from where the program does.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
 /// One line that says which build this is: version, CPU, LuaJIT.
 pub fn build() -> String {
     let version = env!("CARGO_PKG_VERSION");

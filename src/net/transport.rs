@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
@@ -27,6 +28,8 @@ const LITTLE: usize = 4096;
 pub(crate) enum Transport<S: Side = UnbufferedServerConnection> {
     Plain(TcpStream),
     Tls(Box<Tls<S>>),
+    #[cfg(test)]
+    Simulated(crate::sys::simulation::Simulated),
 }
 
 /// The socket of an outgoing connection.
@@ -87,6 +90,8 @@ impl<S: Side> Transport<S> {
         match self {
             Transport::Plain(stream) => stream,
             Transport::Tls(tls) => &mut tls.stream,
+            #[cfg(test)]
+            Transport::Simulated(_) => unreachable!("it has no descriptor"),
         }
     }
 
@@ -95,7 +100,28 @@ impl<S: Side> Transport<S> {
         match self {
             Transport::Plain(stream) => stream,
             Transport::Tls(tls) => &tls.stream,
+            #[cfg(test)]
+            Transport::Simulated(_) => unreachable!("it has no descriptor"),
         }
+    }
+
+    /// Lets readiness be reported with this token.
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        #[cfg(test)]
+        if let Transport::Simulated(socket) = self {
+            socket.register(token);
+            return Ok(());
+        }
+        registry.register(self.stream(), token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Ends reports of readiness. Closing would do it too; this keeps a duplicated descriptor from being watched for ever.
+    pub(crate) fn deregister(&mut self, registry: &Registry) {
+        #[cfg(test)]
+        if let Transport::Simulated(_) = self {
+            return;
+        }
+        let _ = registry.deregister(self.stream());
     }
 
     /// True without TLS: what goes over the socket is what is said.
@@ -108,6 +134,8 @@ impl<S: Side> Transport<S> {
         match self {
             Transport::Plain(stream) => Some(stream),
             Transport::Tls(_) => None,
+            #[cfg(test)]
+            Transport::Simulated(_) => None,
         }
     }
 
@@ -126,8 +154,10 @@ impl<S: Side> Transport<S> {
     #[inline]
     pub(crate) fn read(&mut self, cipher: &mut [u8], out: &mut [u8]) -> io::Result<Taken> {
         match self {
-            Transport::Plain(stream) => read_once(stream, out),
+            Transport::Plain(stream) => read_once(&mut Direct(&*stream), out),
             Transport::Tls(tls) => tls.read(cipher, out),
+            #[cfg(test)]
+            Transport::Simulated(socket) => read_once(&mut &*socket, out),
         }
     }
 
@@ -142,6 +172,8 @@ impl<S: Side> Transport<S> {
         match self {
             Transport::Plain(stream) => queue.write_to(&mut Direct(&*stream), buffers),
             Transport::Tls(tls) => tls.write(queue, buffers, cipher),
+            #[cfg(test)]
+            Transport::Simulated(socket) => queue.write_to(&mut &*socket, buffers),
         }
     }
 
@@ -152,6 +184,10 @@ impl<S: Side> Transport<S> {
 
     /// Says that nothing more will be written: close_notify with TLS, then FIN.
     pub(crate) fn shutdown_write(&mut self) {
+        #[cfg(test)]
+        if let Transport::Simulated(_) = self {
+            return;
+        }
         if let Transport::Tls(tls) = self {
             tls.session.goodbye(&mut tls.unsent);
             // A peer that does not take even this gets the FIN alone.
@@ -179,7 +215,7 @@ impl<S: Side> Tls<S> {
         if room.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a message of the handshake is too long"));
         }
-        let mut taken = read_once(&mut self.stream, room)?;
+        let mut taken = read_once(&mut Direct(&self.stream), room)?;
         if taken.raw == 0 {
             return Ok(taken);
         }
@@ -262,9 +298,9 @@ fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
 
 /// One read call; a short read means that the socket is drained.
 #[inline]
-fn read_once(stream: &mut TcpStream, out: &mut [u8]) -> io::Result<Taken> {
+fn read_once(socket: &mut impl Read, out: &mut [u8]) -> io::Result<Taken> {
     loop {
-        return match Direct(&*stream).read(out) {
+        return match socket.read(out) {
             Ok(0) => Ok(Taken { len: 0, raw: 0, drained: true, end: true }),
             Ok(len) => Ok(Taken { len, raw: len, drained: len < out.len(), end: false }),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

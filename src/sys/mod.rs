@@ -12,6 +12,8 @@ pub(crate) mod peer;
 pub(crate) mod poller;
 pub(crate) mod process;
 pub(crate) mod ring;
+#[cfg(test)]
+pub(crate) mod simulation;
 pub(crate) mod socket;
 pub(crate) mod watch;
 

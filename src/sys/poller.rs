@@ -21,6 +21,9 @@ pub(crate) struct Happenings {
     pub(crate) events: Events,
     /// What the ring has done.
     pub(crate) batch: Batch,
+    /// What simulated sockets are ready for.
+    #[cfg(test)]
+    pub(crate) simulated: Vec<(Token, Readiness)>,
 }
 
 /// Ends the sleep of another thread in its poller.
@@ -96,7 +99,9 @@ impl Poller {
         happenings: &mut Happenings,
         timeout: Option<Duration>,
     ) -> io::Result<()> {
-        let Happenings { events, batch } = happenings;
+        #[cfg(test)]
+        let timeout = if happenings.take_simulated() { Some(Duration::ZERO) } else { timeout };
+        let Happenings { events, batch, .. } = happenings;
         let Some(ring) = &mut self.ring else { return poll(&mut self.poll, events, timeout) };
         events.clear();
         ring.turn(orders, batch, timeout)?;
@@ -110,7 +115,20 @@ impl Poller {
 impl Happenings {
     /// Room for so many readiness events.
     pub(crate) fn with_capacity(events: usize) -> Happenings {
-        Happenings { events: Events::with_capacity(events), batch: Batch::default() }
+        Happenings {
+            events: Events::with_capacity(events),
+            batch: Batch::default(),
+            #[cfg(test)]
+            simulated: Vec::new(),
+        }
+    }
+
+    /// True when something has come over the simulated network.
+    #[cfg(test)]
+    fn take_simulated(&mut self) -> bool {
+        let readable = Readiness { readable: true, ..Readiness::default() };
+        super::simulation::ready(|token| self.simulated.push((token, readable)));
+        !self.simulated.is_empty()
     }
 
     /// True when nothing has happened.

@@ -237,8 +237,7 @@ impl Worker {
             if self.poller.has_ring() {
                 self.take_from_ring(key, &conn);
             } else {
-                // Closing would do it too; this keeps a duplicated descriptor from being watched for ever.
-                let _ = self.poller.registry().deregister(conn.transport.stream());
+                conn.transport.deregister(self.poller.registry());
             }
             self.load.connections.fetch_sub(1, Ordering::Relaxed);
         }

@@ -9,6 +9,8 @@ mod leaving;
 mod listing;
 mod quiet;
 mod ring;
+#[cfg(test)]
+mod simulation;
 mod timing;
 
 use std::io;
@@ -19,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use lapps_lua::Batch;
 use lapps_lua::port::Command;
-use mio::{Interest, Token};
+use mio::Token;
 
 use super::clients::{Clients, FIRST_TOKEN};
 use super::instance::Instance;
@@ -242,35 +244,40 @@ impl Worker {
         while !self.is_done() {
             let timeout = self.time_to_next();
             self.wait(&mut happenings, timeout)?;
-            self.tick();
-            self.handshakes_left = HANDSHAKES_PER_TURN;
-            let mut events = happenings.len();
-            self.take_happenings(&mut happenings);
-            std::mem::swap(&mut keys, &mut self.ready);
-            for key in keys.drain(..) {
-                self.resume(key);
-            }
-            self.deliver_gathered();
-            events += self.take_mail();
-            self.take_due();
-            self.turn_instances();
-            self.turn_clients();
-            self.flush_all(&mut keys);
-            self.rest(events);
-            for link in self.links.iter_mut().flatten() {
-                link.turn(&mut self.ready);
-            }
-            if !self.leaving.is_empty() {
-                self.see_off();
-            }
-            self.outbox.notify();
-            self.load.queued.store(self.ready.len(), Ordering::Relaxed);
+            self.turn(&mut happenings, &mut keys);
         }
         for key in self.conns.keys() {
             self.end(key, Ended::Shutdown);
         }
         self.settle_links();
         self.wind_down(&mut happenings)
+    }
+
+    /// Sees to what has happened, and to what comes of it. `keys` is room that is used again.
+    fn turn(&mut self, happenings: &mut Happenings, keys: &mut Vec<Key>) {
+        self.tick();
+        self.handshakes_left = HANDSHAKES_PER_TURN;
+        let mut events = happenings.len();
+        self.take_happenings(happenings);
+        std::mem::swap(keys, &mut self.ready);
+        for key in keys.drain(..) {
+            self.resume(key);
+        }
+        self.deliver_gathered();
+        events += self.take_mail();
+        self.take_due();
+        self.turn_instances();
+        self.turn_clients();
+        self.flush_all(keys);
+        self.rest(events);
+        for link in self.links.iter_mut().flatten() {
+            link.turn(&mut self.ready);
+        }
+        if !self.leaving.is_empty() {
+            self.see_off();
+        }
+        self.outbox.notify();
+        self.load.queued.store(self.ready.len(), Ordering::Relaxed);
     }
 
     /// Flushes all output that has changed. A flush can end a connection, whose service may send to others then: so
@@ -330,6 +337,10 @@ impl Worker {
             } else {
                 self.on_readiness(key_of(event.token()), Readiness::of(event));
             }
+        }
+        #[cfg(test)]
+        for (token, readiness) in happenings.simulated.drain(..) {
+            self.on_readiness(key_of(token), readiness);
         }
         self.deliver_gathered();
     }
@@ -438,26 +449,7 @@ impl Worker {
         let inserted = Transport::new(stream, tls.as_ref().map(|tls| tls.config()))
             .map_err(|error| error.to_string())
             .and_then(|transport| {
-                let conn = Conn {
-                    transport,
-                    protocol: Connection::new(),
-                    peer: (peer.ip(), peer.port()),
-                    home: Home::None,
-                    held: None,
-                    pause: Pause::No,
-                    fin: Fin::No,
-                    ring: RingSide::default(),
-                    last_word: None,
-                    in_flight: 0,
-                    marked: 0,
-                    eof: false,
-                    pinged: false,
-                    awaits_close: false,
-                    heard: now,
-                    since: now,
-                    blocked_since: u32::MAX,
-                    scheduled: u32::MAX,
-                };
+                let conn = Conn::new(transport, peer, now);
                 self.conns.insert(conn).map_err(|_| "all slots are taken".to_owned())
             });
         let key = match inserted {
@@ -468,18 +460,21 @@ impl Worker {
                 return;
             }
         };
+        self.greet(key);
+    }
+
+    /// Begins to listen to a new connection.
+    fn greet(&mut self, key: Key) {
         self.outbox.add(key);
         self.tally.adopted.add(1);
         if self.give_to_ring(key) {
             return self.schedule(key);
         }
         let Some(conn) = self.conns.get_mut(key) else { return };
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poller.registry().register(conn.transport.stream(), token_of(key), interest)
-        {
+        if let Err(error) = conn.transport.register(self.poller.registry(), token_of(key)) {
+            let peer = std::net::SocketAddr::from(conn.peer);
             tracing::error!(%peer, "cannot watch a connection: {error}");
-            self.remove(key);
-            return;
+            return self.remove(key);
         }
         self.schedule(key);
     }
@@ -514,6 +509,32 @@ impl Worker {
         }
         for link in self.links.iter_mut().flatten() {
             link.notify();
+        }
+    }
+}
+
+impl Conn {
+    /// A connection that was accepted at this tick.
+    fn new(transport: Transport, peer: std::net::SocketAddr, now: u32) -> Conn {
+        Conn {
+            transport,
+            protocol: Connection::new(),
+            peer: (peer.ip(), peer.port()),
+            home: Home::None,
+            held: None,
+            pause: Pause::No,
+            fin: Fin::No,
+            ring: RingSide::default(),
+            last_word: None,
+            in_flight: 0,
+            marked: 0,
+            eof: false,
+            pinged: false,
+            awaits_close: false,
+            heard: now,
+            since: now,
+            blocked_since: u32::MAX,
+            scheduled: u32::MAX,
         }
     }
 }
@@ -571,6 +592,14 @@ mod tests {
         handshake: u32,
         services: Vec<crate::config::Service>,
     ) -> Worker {
+        patient(poller, Timeouts { handshake, ping: 1, idle: 2, stalled: 1, closing: 1 }, services)
+    }
+
+    pub(super) fn patient(
+        poller: Poller,
+        timeouts: Timeouts,
+        services: Vec<crate::config::Service>,
+    ) -> Worker {
         let waker = poller.waker(WAKE).unwrap();
         let life = Arc::new(Life::new());
         let settings = Settings {
@@ -583,7 +612,7 @@ mod tests {
             read_buffer: 1024,
             max_poll_events: 8,
             max_poll_wait: None,
-            timeouts: Timeouts { handshake, ping: 1, idle: 2, stalled: 1, closing: 1 },
+            timeouts,
             logins: Arc::new(crate::engine::helper::Helper::default()),
             queues: lapps_lua::queue::Queues::new(lapps_lua::queue::Bounds::default()),
             names: Arc::new(crate::engine::clients::Names::new(Trust::new(&ClientTls {
