@@ -1,9 +1,11 @@
 //! XOR of a slice with the masking key, in place or while copying (RFC 6455 section 5.3).
 //!
 //! No vector intrinsics: the loops are shaped so that the compiler uses the widest vectors of the build's target, and
-//! `parser/vectors` looks at the instructions. What does not fill a block at the end is covered by one more block that
-//! overlaps the one before. Both are made from the untouched data, so the bytes they share get the same value twice,
-//! and no loop over single bytes is needed.
+//! `parser/vectors` looks at the instructions. Vectors of a build for any x86-64 are half as wide as what its processors store at
+//! once; so that build has the loops for large data once more, for AVX2, and asks the processor.
+//!
+//! What does not fill a block at the end is covered by one more block that overlaps the one before. Both are made from
+//! the untouched data, so the bytes they share get the same value twice, and no loop over single bytes is needed.
 
 /// XORs `data` in place. `phase` is the index of the key byte that meets `data[0]`, modulo 4.
 #[inline]
@@ -27,13 +29,11 @@ pub fn apply_into(dst: &mut [u8], src: &[u8], key: [u8; 4], phase: usize) {
     assert_eq!(dst.len(), src.len(), "source and destination of a masked copy differ in length");
     let key = Key::new(key).after(phase);
     match src.len() {
-        BLOCK.. => {
-            let words = src.as_chunks::<BLOCK>().0.as_flattened().as_chunks().0;
-            for (dst, src) in dst.as_chunks_mut().0.iter_mut().zip(words) {
-                *dst = key.word(*src).to_le_bytes();
-            }
-            Ends::<BLOCK>::of(src, key).end_to(dst);
-        }
+        LARGE.. => widest(
+            #[inline(always)]
+            || many_into(dst, src, key),
+        ),
+        BLOCK.. => many_into(dst, src, key),
         16.. => Ends::<16>::of(src, key).to(dst),
         8.. => Ends::<8>::of(src, key).to(dst),
         4.. => Ends::<4>::of(src, key).to(dst),
@@ -80,11 +80,18 @@ impl Key {
 
 const BLOCK: usize = 32;
 
+/// From so many bytes on it pays to ask the processor what it has.
+const LARGE: usize = 512;
+
 /// XORs `data`, and ORs all of it into one word if `TEXT`.
 #[inline(always)]
 fn unmask<const TEXT: bool>(data: &mut [u8], key: Key) -> u32 {
     match data.len() {
-        BLOCK.. => many::<TEXT>(data, key),
+        LARGE.. => widest(
+            #[inline(always)]
+            || many::<TEXT>(data, key, to_boundary(data)),
+        ),
+        BLOCK.. => many::<TEXT>(data, key, 0),
         16.. => two::<16>(data, key),
         8.. => two::<8>(data, key),
         4.. => two::<4>(data, key),
@@ -92,20 +99,58 @@ fn unmask<const TEXT: bool>(data: &mut [u8], key: Key) -> u32 {
     }
 }
 
-/// [`BLOCK`] bytes or more.
+/// [`BLOCK`] bytes or more; whole blocks of them from `skip` on, which is less than a block.
 #[inline(always)]
-fn many<const TEXT: bool>(data: &mut [u8], key: Key) -> u32 {
+fn many<const TEXT: bool>(data: &mut [u8], key: Key, skip: usize) -> u32 {
     let ends = Ends::<BLOCK>::of(data, key);
     let mut seen = ends.seen;
-    for bytes in data.as_chunks_mut::<BLOCK>().0.as_flattened_mut().as_chunks_mut().0 {
+    let key = key.after(skip);
+    for bytes in data[skip..].as_chunks_mut::<BLOCK>().0.as_flattened_mut().as_chunks_mut().0 {
         let word = key.word(*bytes);
         if TEXT {
             seen |= word;
         }
         *bytes = word.to_le_bytes();
     }
-    ends.end_to(data);
+    if skip > 0 {
+        ends.to(data);
+    } else {
+        ends.end_to(data);
+    }
     seen
+}
+
+/// Bytes before the first place at which a block lies in one line of the cache: stores across two lines take twice as long.
+#[inline(always)]
+fn to_boundary(data: &[u8]) -> usize {
+    (data.as_ptr() as usize).wrapping_neg() % BLOCK
+}
+
+/// As [`many`], from one place to another.
+#[inline(always)]
+fn many_into(dst: &mut [u8], src: &[u8], key: Key) {
+    let words = src.as_chunks::<BLOCK>().0.as_flattened().as_chunks().0;
+    for (dst, src) in dst.as_chunks_mut().0.iter_mut().zip(words) {
+        *dst = key.word(*src).to_le_bytes();
+    }
+    Ends::<BLOCK>::of(src, key).end_to(dst);
+}
+
+/// Calls `work` compiled for the widest vectors that help. It has to be inlined.
+#[cfg(all(feature = "detect", target_arch = "x86_64", not(target_feature = "avx2")))]
+#[inline(never)]
+fn widest<R>(work: impl FnOnce() -> R) -> R {
+    use fearless_simd::{Level, Simd};
+    match Level::new().as_avx2() {
+        Some(avx2) => avx2.vectorize(work),
+        None => work(),
+    }
+}
+
+#[cfg(not(all(feature = "detect", target_arch = "x86_64", not(target_feature = "avx2"))))]
+#[inline(always)]
+fn widest<R>(work: impl FnOnce() -> R) -> R {
+    work()
 }
 
 /// `N` to `2 * N` bytes.
@@ -170,7 +215,7 @@ mod tests {
     #[test]
     fn text_is_ascii_unless_one_byte_anywhere_is_not() {
         let key = [0x80, 0xff, 0x01, 0x7f];
-        for len in 0..=300 {
+        for len in (0..=300).chain(500..=560) {
             let mut ascii = vec![b'a'; len];
             apply(&mut ascii, key, 0);
             for place in 0..len {
