@@ -17,7 +17,7 @@ const CONNECTIONS: usize = 400;
 /// More than a record of TLS likes to be, less than two.
 const LARGE: usize = 12_000;
 
-/// Bytes for each connection: 264 when this was written, and what the allocator rounds up to.
+/// Bytes for each connection: 240 when this was written, and what the allocator rounds up to.
 #[test]
 fn a_plain_connection_holds_no_buffer() {
     hold(&Home::with_echo(), 1200, 1200, 1200);

@@ -75,11 +75,7 @@ pub struct Decoder {
     apart: u16,
     /// What has arrived of a control frame that was cut, unmasked; if `stage` is `Spent`, the one handed out.
     control: Option<Box<Control>>,
-    /// The frame whose payload is arriving.
-    frame: Option<Frame>,
-    /// The first `header_len` bytes of a header that was cut; none while `frame` is there.
-    header: [u8; MAX_HEADER_LEN - 1],
-    header_len: u8,
+    cut: Cut,
     /// Opcode of the fragmented message in progress.
     fragmented: Option<OpCode>,
     /// Frames of it so far.
@@ -97,6 +93,20 @@ enum Stage {
     Partial,
     /// `control`, or else `message`, was handed out and is to be dropped.
     Spent,
+}
+
+/// Where in a frame the input ended.
+#[derive(Debug)]
+enum Cut {
+    /// In its header, of which these are the first bytes; or before it.
+    Header { len: u8, bytes: [u8; MAX_HEADER_LEN - 1] },
+    /// In its payload.
+    Payload(Frame),
+}
+
+impl Cut {
+    /// Between two frames.
+    const NONE: Cut = Cut::Header { len: 0, bytes: [0; MAX_HEADER_LEN - 1] };
 }
 
 /// A frame whose header is complete.
@@ -125,9 +135,7 @@ impl Decoder {
             message: Vec::new(),
             apart: 0,
             control: None,
-            frame: None,
-            header: [0; MAX_HEADER_LEN - 1],
-            header_len: 0,
+            cut: Cut::NONE,
             fragmented: None,
             fragments: 0,
             utf8: Utf8::new(),
@@ -233,7 +241,7 @@ impl Decoder {
         self.release();
         let mut at = 0;
         loop {
-            let Some(frame) = self.frame else {
+            let Cut::Payload(frame) = self.cut else {
                 match self.take_header(limits, &bytes[at..])? {
                     Some(size) => at += size,
                     None => return Ok(Step { consumed: bytes.len(), incoming: None }),
@@ -245,7 +253,7 @@ impl Decoder {
             let control = frame.opcode.is_control();
             at = piece.end;
             if complete && frame.fresh && (control || (frame.fin && self.fragmented.is_none())) {
-                self.frame = None;
+                self.cut = Cut::NONE;
                 self.rest();
                 let payload = &mut bytes[piece];
                 self.unmask(frame.opcode, frame.key, payload)?;
@@ -257,10 +265,10 @@ impl Decoder {
                 self.keep_data(limits, frame, &mut bytes[piece.clone()])?;
             }
             if !complete {
-                self.frame = Some(frame.after(piece.len()));
+                self.cut = Cut::Payload(frame.after(piece.len()));
                 return Ok(Step { consumed: at, incoming: None });
             }
-            self.frame = None;
+            self.cut = Cut::NONE;
             if control {
                 self.stage = Stage::Spent;
                 let payload = self.control.as_mut().map_or(&mut [][..], |control| control.received());
@@ -296,23 +304,28 @@ impl Decoder {
         if valid { Ok(()) } else { Err(Violation::Utf8) }
     }
 
-    /// Reads a header, from `bytes` alone or with what was kept of it. Sets `frame` and says how many of `bytes` were
+    /// Reads a header, from `bytes` alone or with what was kept of it. Begins the frame and says how many of `bytes` were
     /// its own; or keeps them all and returns `None`.
     fn take_header(&mut self, limits: &Limits, bytes: &[u8]) -> Result<Option<usize>, Violation> {
-        let kept = usize::from(self.header_len);
-        let more = bytes.len().min(MAX_HEADER_LEN - kept);
         let mut header = [0; MAX_HEADER_LEN];
-        header[..kept].copy_from_slice(&self.header[..kept]);
+        let kept = match &self.cut {
+            Cut::Header { len, bytes } => {
+                header[..bytes.len()].copy_from_slice(bytes);
+                usize::from(*len)
+            }
+            Cut::Payload(_) => 0,
+        };
+        let more = bytes.len().min(MAX_HEADER_LEN - kept);
         header[kept..kept + more].copy_from_slice(&bytes[..more]);
         let header = &header[..kept + more];
         if let Some((frame, size)) = self.read_header(limits, header)? {
-            self.header_len = 0;
             self.begin(frame);
             return Ok(Some(size - kept));
         }
-        self.header[..header.len()].copy_from_slice(header);
-        self.header_len = header.len() as u8;
-        if self.header_len > 0 {
+        if !header.is_empty() {
+            let mut bytes = [0; MAX_HEADER_LEN - 1];
+            bytes[..header.len()].copy_from_slice(header);
+            self.cut = Cut::Header { len: header.len() as u8, bytes };
             self.stage = Stage::Partial;
         }
         Ok(None)
@@ -358,7 +371,7 @@ impl Decoder {
 
     fn begin(&mut self, frame: Frame) {
         self.stage = Stage::Partial;
-        self.frame = Some(frame);
+        self.cut = Cut::Payload(frame);
         if !frame.opcode.is_control() && (!frame.fin || self.fragmented.is_some()) {
             self.fragmented = self.fragmented.or(Some(frame.opcode));
             self.fragments += 1;
@@ -637,7 +650,7 @@ mod tests {
         }
         decoder.release();
         assert_eq!(decoder.stage, Stage::Idle);
-        assert_eq!((decoder.header_len, decoder.fragments, decoder.heap()), (0, 0, 0));
-        assert!(decoder.frame.is_none() && decoder.fragmented.is_none() && decoder.utf8 == Utf8::new());
+        assert!(matches!(decoder.cut, Cut::Header { len: 0, .. }) && decoder.fragmented.is_none());
+        assert_eq!((decoder.fragments, decoder.heap(), decoder.utf8), (0, 0, Utf8::new()));
     }
 }

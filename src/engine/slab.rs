@@ -47,6 +47,10 @@ struct Entry<T> {
 }
 
 impl<T> Slab<T> {
+    /// Bytes that a value takes.
+    #[cfg(test)]
+    pub(crate) const SLOT: usize = size_of::<Entry<T>>();
+
     pub(crate) fn new() -> Slab<T> {
         Slab { chunks: Vec::new(), free: Vec::new(), resting: Vec::new(), len: 0 }
     }

@@ -64,12 +64,11 @@ impl Worker {
             Ok(false) => {
                 // The socket had room, if little: with TLS that need not show in the queue.
                 row.blocked = true;
-                conn.blocked_since = self.now as u32;
+                if conn.protocol.is_open() {
+                    conn.since = self.now as u32;
+                }
             }
             Err(error) => return self.end(key, Ended::Io(error.kind())),
-        }
-        if !row.blocked {
-            conn.blocked_since = u32::MAX;
         }
         if conn.protocol.is_closing() || conn.awaits_close {
             // The peer still reads what came before the end; its time begins when that is written.
@@ -128,7 +127,7 @@ impl Worker {
         // Nobody hears of the end before what came before it.
         self.deliver_gathered();
         let Some(conn) = self.conns.get_mut(key) else { return };
-        let peer = std::net::SocketAddr::from(conn.peer);
+        let peer = conn.peer();
         tracing::debug!(conn = number(self.outbox.id(key)), %peer, "connection ended: {why}");
         let was_closing = conn.protocol.is_closing();
         if !was_closing {

@@ -305,7 +305,7 @@ impl Worker {
                 Some(Happening::Pong) => {}
                 Some(Happening::Close(code)) => return Flow::Ended(Ended::ByPeer(code)),
                 Some(Happening::Request(head)) => {
-                    let (registry, peer) = (&self.registry, conn.peer.0);
+                    let (registry, peer) = (&self.registry, conn.ip);
                     let mut answer = Answer::Close { status: 500 };
                     self.outbox.append(key, |out| answer = upgrade::answer(&head, peer, registry, out));
                     match answer {
@@ -317,6 +317,7 @@ impl Worker {
                             self.tally.answers.count(101);
                             let entry = self.registry.entry(service);
                             conn.protocol.open();
+                            conn.since = self.now as u32;
                             let (home, by) = match entry.join(admitted) {
                                 Some(instance) => (
                                     Home::Dedicated { service: service as u16, instance: instance as u16 },

@@ -30,7 +30,7 @@ impl Worker {
         Some(Seen {
             conn: self.outbox.id(key),
             service,
-            peer: conn.peer.into(),
+            peer: conn.peer(),
             state: if conn.protocol.is_upgrading() {
                 "upgrading"
             } else if conn.protocol.is_open() && self.outbox.is_open(key) {

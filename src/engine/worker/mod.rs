@@ -125,8 +125,9 @@ pub(crate) struct Worker {
 struct Conn {
     transport: Transport,
     protocol: Connection,
-    /// Address and port, in fewer bytes than a `SocketAddr` has.
-    peer: (std::net::IpAddr, u16),
+    /// Address and port of the peer, in fewer bytes than a `SocketAddr` has.
+    ip: std::net::IpAddr,
+    port: u16,
     home: Home,
     /// Plaintext that was read but not decoded, because the connection is paused.
     held: Option<Box<Held>>,
@@ -148,10 +149,9 @@ struct Conn {
     awaits_close: bool,
     /// Tick of the last bytes from the peer; of the accept before the first.
     heard: u32,
-    /// Tick at which the present phase (upgrading, or closing) began, or output last went on in the latter.
+    /// Tick at which the present phase (upgrading, open, or closing) began, or output last went on that was blocked or waited
+    /// for the end.
     since: u32,
-    /// Tick of the last progress of a blocked output; `u32::MAX` while it is not blocked.
-    blocked_since: u32,
     /// The earliest tick for which the wheel has an entry.
     scheduled: u32,
 }
@@ -472,7 +472,7 @@ impl Worker {
         }
         let Some(conn) = self.conns.get_mut(key) else { return };
         if let Err(error) = conn.transport.register(self.poller.registry(), token_of(key)) {
-            let peer = std::net::SocketAddr::from(conn.peer);
+            let peer = conn.peer();
             tracing::error!(%peer, "cannot watch a connection: {error}");
             return self.remove(key);
         }
@@ -519,7 +519,8 @@ impl Conn {
         Conn {
             transport,
             protocol: Connection::new(),
-            peer: (peer.ip(), peer.port()),
+            ip: peer.ip(),
+            port: peer.port(),
             home: Home::None,
             held: None,
             pause: Pause::No,
@@ -533,9 +534,12 @@ impl Conn {
             awaits_close: false,
             heard: now,
             since: now,
-            blocked_since: u32::MAX,
             scheduled: u32::MAX,
         }
+    }
+
+    fn peer(&self) -> std::net::SocketAddr {
+        (self.ip, self.port).into()
     }
 }
 
@@ -574,8 +578,9 @@ mod tests {
             size_of::<Output>()
         );
         assert!(size_of::<Transport>() <= 16);
-        assert!(size_of::<Connection>() <= 80);
-        assert!(size_of::<Conn>() <= 176);
+        assert!(size_of::<Connection>() <= 64);
+        assert!(size_of::<Conn>() <= 152);
+        assert!(Slab::<Conn>::SLOT <= 160);
         assert!(size_of::<Output>() <= 64);
     }
 

@@ -113,7 +113,7 @@ impl Worker {
         }
         let silence = next_of_silence(conn, timeouts.ping, timeouts.idle);
         if blocked {
-            let stalled = after(conn.blocked_since, timeouts.stalled);
+            let stalled = after(conn.since, timeouts.stalled);
             if stalled < silence.0 {
                 return Some((stalled, Due::Stalled));
             }
