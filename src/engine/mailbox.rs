@@ -194,11 +194,6 @@ impl<T: Send + Weigh> Postbox<T> {
         self.ring.has_room()
     }
 
-    /// How many letters without weight will be taken at least.
-    pub(crate) fn room(&mut self) -> usize {
-        self.ring.room()
-    }
-
     /// Asks to be woken when there is room; false if there is room already.
     pub(crate) fn starve(&mut self) -> bool {
         self.back.starving.store(true, Ordering::Relaxed);
@@ -273,10 +268,9 @@ mod tests {
         assert_eq!(a.put(7), Err(7));
         b.put(4).unwrap();
         assert!(!mailbox.is_empty());
-        assert_eq!((a.room(), b.room()), (0, RING_LETTERS - 1));
+        assert!(!a.has_room() && b.has_room());
         assert_eq!((mailbox.take(0), mailbox.take(1), mailbox.take(1)), (Some(0), Some(4), None));
         assert!(a.has_room());
-        assert_eq!((a.room(), b.room()), (1, RING_LETTERS));
     }
 
     #[test]

@@ -131,12 +131,6 @@ impl<T: Send> Producer<T> {
         }
     }
 
-    /// How many pushes without weight will succeed at least.
-    pub(crate) fn room(&mut self) -> usize {
-        self.look();
-        if self.knows_room() { self.shared.mask + 1 - self.tail.wrapping_sub(self.head_seen) } else { 0 }
-    }
-
     /// Looks how far the consumer is. When nothing is left, the area begins anew, where the caches know it.
     pub(crate) fn look(&mut self) {
         // Acquire: the consumer is done with the records, and their payloads, before it stores the head that we see.

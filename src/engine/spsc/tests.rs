@@ -81,9 +81,9 @@ fn a_ring_is_full_of_weight_too_and_one_record_may_go_over_it() {
     assert_eq!(push(&mut tx, 4), Err(4));
     // The last one alone is more than enough.
     assert_eq!((rx.pop(), rx.pop()), (Some(1), Some(2)));
-    assert_eq!((tx.has_room(), tx.room()), (false, 0));
+    assert!(!tx.has_room());
     rx.pop();
-    assert_eq!(tx.room(), 8);
+    assert!(tx.has_room());
 }
 
 #[test]

@@ -25,6 +25,9 @@ const BYTES_PER_TURN: usize = 256 * 1024;
 /// Frames taken from one connection per turn.
 pub(super) const FRAMES_PER_TURN: u32 = 1000;
 
+/// Connections that go on per turn because an instance has made room.
+const WAITING_PER_TURN: usize = 256;
+
 /// What a message counts for besides its bytes while a dedicated instance has not handled it: the letter, the entry in a
 /// queue.
 pub(super) const OVERHEAD: usize = 128;
@@ -50,6 +53,17 @@ impl Worker {
         }
     }
 
+    /// Lets connections go on that wait for room in the ring of an instance, in the order in which they came to wait.
+    pub(super) fn let_waiting_go_on(&mut self) {
+        for instance in 0..self.links.len() {
+            let waiting = self.links[instance].as_ref().map_or(0, Link::waiting);
+            for _ in 0..waiting.min(WAITING_PER_TURN) {
+                let Some(key) = self.links[instance].as_mut().and_then(Link::next) else { break };
+                self.resume(key);
+            }
+        }
+    }
+
     /// Reads a connection until its socket is drained, its budget is used up, or it must wait. `thorough`: a short read
     /// does not prove that the socket is drained, because the end of the stream or a pause is behind it.
     pub(super) fn read(&mut self, key: Key, thorough: bool) {
@@ -64,6 +78,12 @@ impl Worker {
                 return;
             }
             self.handshakes_left -= 1;
+        }
+        if let Home::Dedicated { instance, .. } = conn.home
+            && !link_to(&mut self.links, instance).has_room_for(key)
+        {
+            // What it has sent stays in the socket.
+            return self.pause(key, Pause::Ring);
         }
         let mut frames = FRAMES_PER_TURN;
         if let Some(mut held) = conn.held.take() {
@@ -211,11 +231,11 @@ impl Worker {
                 }
                 if let Home::Dedicated { instance, .. } = conn.home {
                     let link = link_to(&mut self.links, instance);
-                    if conn.marked == 0 && conn.in_flight > high_water / 4 && link.has_room() {
+                    if conn.marked == 0 && conn.in_flight > high_water / 4 && link.has_room_for(key) {
                         link.mark(self.outbox.id(key));
                         conn.marked = u32::try_from(conn.in_flight).unwrap_or(u32::MAX);
                     }
-                    if !link.has_room() {
+                    if !link.has_room_for(key) {
                         return Flow::Paused(at, Pause::Ring);
                     }
                 }

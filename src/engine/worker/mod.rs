@@ -103,6 +103,8 @@ pub(crate) struct Worker {
     quiet: Quiet,
     /// Connections that have more to do than one turn allowed, or that may go on after a pause.
     ready: Vec<Key>,
+    /// So may some that waited for an instance's ring.
+    room_came: bool,
     /// What the ring is to be asked for with the next sleep; empty without one.
     wanted: Vec<(Key, Need)>,
     /// The worker's one read buffer, and the one for ciphertext.
@@ -217,6 +219,7 @@ impl Worker {
             wheel: Wheel::new(),
             quiet: Quiet::new(),
             ready: Vec::new(),
+            room_came: false,
             wanted: Vec::new(),
             input: vec![0; APART + input],
             batch: Batch::default(),
@@ -263,6 +266,7 @@ impl Worker {
         for key in keys.drain(..) {
             self.resume(key);
         }
+        self.let_waiting_go_on();
         self.deliver_gathered();
         events += self.take_mail();
         self.take_due();
@@ -270,14 +274,19 @@ impl Worker {
         self.turn_clients();
         self.flush_all(keys);
         self.rest(events);
-        for link in self.links.iter_mut().flatten() {
-            link.turn(&mut self.ready);
-        }
+        self.turn_links();
         if !self.leaving.is_empty() {
             self.see_off();
         }
         self.outbox.notify();
         self.load.queued.store(self.ready.len(), Ordering::Relaxed);
+    }
+
+    fn turn_links(&mut self) {
+        self.room_came = false;
+        for link in self.links.iter_mut().flatten() {
+            self.room_came |= link.turn();
+        }
     }
 
     /// Flushes all output that has changed. A flush can end a connection, whose service may send to others then: so
@@ -311,6 +320,7 @@ impl Worker {
                 || self.has_ready_instances()
                 || self.clients.has_news()
                 || self.wants_to_go_on()
+                || self.links.iter_mut().flatten().any(Link::goes_on)
             {
                 timeout = Some(Duration::ZERO);
             }
@@ -346,7 +356,7 @@ impl Worker {
     }
 
     fn time_to_next(&self) -> Option<Duration> {
-        if !self.ready.is_empty() || self.clients.has_work(&self.outbox.calls) {
+        if !self.ready.is_empty() || self.room_came || self.clients.has_work(&self.outbox.calls) {
             return Some(Duration::ZERO);
         }
         let tick = [self.wheel.earliest(), self.quiet.next()].into_iter().flatten().min();
@@ -501,7 +511,7 @@ impl Worker {
         let deadline = Instant::now() + Duration::from_secs(1);
         while !self.links.iter().flatten().all(Link::is_settled) && Instant::now() < deadline {
             for link in self.links.iter_mut().flatten() {
-                link.turn(&mut self.ready);
+                link.turn();
             }
             // Mail is still taken, so that an instance that waits for us goes on.
             self.take_mail();

@@ -86,7 +86,12 @@ impl Worker {
                 } else {
                     self.read(key, true);
                 }
-                if self.conns.get(key).is_some_and(|conn| conn.pinged && conn.protocol.is_open()) {
+                let unread = |conn: &Conn| conn.pause != Pause::No;
+                if self
+                    .conns
+                    .get(key)
+                    .is_some_and(|conn| conn.pinged && conn.protocol.is_open() && !unread(conn))
+                {
                     self.end(key, Ended::Idle);
                 }
             }
