@@ -43,6 +43,12 @@ impl Identity {
         &self.config
     }
 
+    /// One for tests, whose certificate is in its configuration alone.
+    #[cfg(test)]
+    pub(crate) fn of(config: Arc<ServerConfig>) -> Identity {
+        Identity { chain: Vec::new(), config }
+    }
+
     /// True for the same certificates, and so for the same key. Who has the first need not take the second, which knows
     /// nothing of the tickets that the first has given out.
     pub(crate) fn is_same(&self, other: &Identity) -> bool {

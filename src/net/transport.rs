@@ -14,7 +14,7 @@ use rustls::{ClientConfig, ServerConfig};
 use socket2::SockRef;
 
 use super::tls::records::LARGEST_RECORD;
-use super::tls::session::{Session, Side};
+use super::tls::session::{Opened, Session, Side};
 use super::write_queue::{Buffers, WriteQueue};
 use crate::sys::direct::Direct;
 
@@ -177,6 +177,49 @@ impl<S: Side> Transport<S> {
         }
     }
 
+    /// With TLS, decrypts what was received elsewhere into `out`, as [`Transport::read`] does. Without, there is nothing to do
+    /// it for.
+    pub(crate) fn open(
+        &mut self,
+        received: &mut [u8],
+        cipher: &mut [u8],
+        out: &mut [u8],
+    ) -> io::Result<Taken> {
+        match self {
+            Transport::Plain(_) => Err(io::ErrorKind::Unsupported.into()),
+            Transport::Tls(tls) => tls.open_received(received, cipher, out),
+        }
+    }
+
+    /// With TLS, encrypts `queue`, which is not more than one record holds, by way of `cipher`; so that it is in
+    /// [`Transport::front`].
+    pub(crate) fn seal(
+        &mut self,
+        queue: &mut WriteQueue,
+        buffers: &mut Buffers,
+        cipher: &mut [u8],
+    ) -> io::Result<()> {
+        let Transport::Tls(tls) = self else { return Ok(()) };
+        let sealed = tls.session.seal(queue, buffers, cipher).map_err(invalid)?;
+        tls.unsent.extend_from_slice(&cipher[..sealed]);
+        Ok(())
+    }
+
+    /// The first bytes that are to go over the socket, where `queue` is the front of what waits.
+    pub(crate) fn front<'f>(&'f self, queue: &'f [u8]) -> &'f [u8] {
+        match self {
+            Transport::Plain(_) => queue,
+            Transport::Tls(tls) => &tls.unsent[tls.sent..],
+        }
+    }
+
+    /// With TLS, forgets so many bytes of [`Transport::front`], which were written elsewhere.
+    pub(crate) fn consume(&mut self, written: usize) {
+        if let Transport::Tls(tls) = self {
+            tls.consume(written);
+        }
+    }
+
     /// True when the transport itself has bytes to write, such as a handshake's.
     pub(crate) fn wants_write(&self) -> bool {
         matches!(self, Transport::Tls(tls) if !tls.unsent.is_empty())
@@ -213,17 +256,36 @@ impl<S: Side> Tls<S> {
         let (before, room) = cipher.split_at_mut(self.cut.len());
         before.copy_from_slice(&self.cut);
         if room.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a message of the handshake is too long"));
+            return Err(invalid("a message of the handshake is too long"));
         }
-        let mut taken = read_once(&mut Direct(&self.stream), room)?;
+        let taken = read_once(&mut Direct(&self.stream), room)?;
         if taken.raw == 0 {
             return Ok(taken);
         }
-        let cipher = &mut cipher[..self.cut.len() + taken.raw];
+        let len = self.cut.len() + taken.raw;
+        let opened = self.open(&mut cipher[..len], out)?;
+        Ok(Taken { len: opened.len, end: taken.end | opened.end, ..taken })
+    }
+
+    fn open_received(&mut self, received: &mut [u8], cipher: &mut [u8], out: &mut [u8]) -> io::Result<Taken> {
+        let opened = if self.cut.is_empty() {
+            self.open(received, out)?
+        } else {
+            let len = self.cut.len() + received.len();
+            let whole = cipher.get_mut(..len).ok_or_else(|| invalid("more is cut than a record has"))?;
+            whole[..self.cut.len()].copy_from_slice(&self.cut);
+            whole[self.cut.len()..].copy_from_slice(received);
+            self.open(whole, out)?
+        };
+        Ok(Taken { len: opened.len, raw: received.len(), drained: true, end: opened.end })
+    }
+
+    /// Decrypts what is whole of `cipher`, and keeps what is not.
+    fn open(&mut self, cipher: &mut [u8], out: &mut [u8]) -> io::Result<Opened> {
         let opened = self.session.open(cipher, out, &mut self.unsent).map_err(|error| {
             // The alert that says why, as far as the socket takes it.
             let _ = self.write_unsent();
-            io::Error::new(io::ErrorKind::InvalidData, error)
+            invalid(error)
         })?;
         // An idle connection owns no memory: peers send whole records.
         let rest = &cipher[opened.eaten..];
@@ -234,9 +296,7 @@ impl<S: Side> Tls<S> {
             self.cut.reserve_exact(rest.len());
             self.cut.extend_from_slice(rest);
         }
-        taken.len = opened.len;
-        taken.end |= opened.end;
-        Ok(taken)
+        Ok(opened)
     }
 
     fn write(
@@ -258,10 +318,7 @@ impl<S: Side> Tls<S> {
             }
             cipher[..filled].copy_from_slice(&self.unsent[self.unsent.len() - filled..]);
             (self.unsent, self.sent) = (Vec::new(), 0);
-            filled += self
-                .session
-                .seal(queue, buffers, &mut cipher[filled..])
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            filled += self.session.seal(queue, buffers, &mut cipher[filled..]).map_err(invalid)?;
             let written = write_some(&mut self.stream, &cipher[..filled])?;
             if written < filled {
                 self.unsent = cipher[written..filled].to_vec();
@@ -272,13 +329,21 @@ impl<S: Side> Tls<S> {
 
     /// Writes what the socket has not taken before. True: nothing is left of it.
     fn write_unsent(&mut self) -> io::Result<bool> {
-        self.sent += write_some(&mut self.stream, &self.unsent[self.sent..])?;
-        if self.sent < self.unsent.len() {
-            return Ok(false);
-        }
-        (self.unsent, self.sent) = (Vec::new(), 0);
-        Ok(true)
+        let written = write_some(&mut self.stream, &self.unsent[self.sent..])?;
+        self.consume(written);
+        Ok(self.unsent.is_empty())
     }
+
+    fn consume(&mut self, written: usize) {
+        self.sent += written;
+        if self.sent >= self.unsent.len() {
+            (self.unsent, self.sent) = (Vec::new(), 0);
+        }
+    }
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 /// Writes until the socket takes no more. Answers how much it took.
@@ -468,5 +533,48 @@ mod tests {
         // The other half is open.
         pair.client.put(b"goodbye");
         pair.until(|pair| pair.server.got.ends_with(b"goodbye"));
+    }
+
+    #[test]
+    fn what_others_have_received_is_decrypted_wherever_it_is_cut() {
+        for most in [1, 7, 1000, 16 * 1024] {
+            let mut pair = Pair::new();
+            pair.until(|pair| !pair.server.transport.is_handshaking());
+            pair.client.put(&bytes(50_000));
+            let Half { transport, cipher, plain, got, .. } = &mut pair.server;
+            let mut received = vec![0; most];
+            while got.len() < 50_000 {
+                pair.client
+                    .transport
+                    .write(&mut pair.client.queue, &mut pair.client.buffers, cipher)
+                    .unwrap();
+                let Ok(len) = Direct(transport.socket()).read(&mut received) else { continue };
+                let taken = transport.open(&mut received[..len], cipher, plain).unwrap();
+                assert_eq!((taken.raw, taken.end), (len, false));
+                got.extend_from_slice(&plain[..taken.len]);
+            }
+            assert!(*got == bytes(50_000));
+            assert_eq!(pair.server.memory(), 0);
+        }
+    }
+
+    #[test]
+    fn what_others_write_is_encrypted_for_them_and_the_rest_goes_on_here() {
+        let mut pair = Pair::new();
+        pair.until(|pair| !pair.server.transport.is_handshaking() && !pair.client.transport.is_handshaking());
+        // The ticket of the handshake goes with the first data.
+        pair.server.put(b"first");
+        assert!(pair.server.write());
+        pair.server.put(&bytes(5_000));
+        let Half { transport, queue, buffers, cipher, .. } = &mut pair.server;
+        transport.seal(queue, buffers, cipher).unwrap();
+        assert!(queue.is_empty() && transport.wants_write());
+        let sent = Direct(transport.socket()).write(&transport.front(queue.front())[..2_000]).unwrap();
+        transport.consume(sent);
+        pair.server.put(b"last");
+        assert!(pair.server.write());
+        assert_eq!(pair.server.memory(), 0);
+        pair.until(|pair| pair.client.got.len() == 5_009);
+        assert!(pair.client.got == [&b"first"[..], &bytes(5_000), b"last"].concat());
     }
 }

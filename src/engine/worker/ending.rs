@@ -39,10 +39,17 @@ impl Worker {
             }
             return;
         }
-        if conn.may_send_by_ring(&row.queue) {
-            return self.send_by_ring(key);
-        }
-        let written = conn.transport.write(&mut row.queue, buffers, &mut self.cipher);
+        let written = if conn.may_send_by_ring(&row.queue) {
+            match conn.transport.seal(&mut row.queue, buffers, &mut self.cipher) {
+                Ok(()) => {
+                    self.tally.bytes_out.add((waited - row.queue.len()) as u64);
+                    return self.send_by_ring(key);
+                }
+                Err(error) => Err(error),
+            }
+        } else {
+            conn.transport.write(&mut row.queue, buffers, &mut self.cipher)
+        };
         self.tally.bytes_out.add((waited - row.queue.len()) as u64);
         self.after_write(key, written);
     }

@@ -575,6 +575,7 @@ mod tests {
     use crate::engine::settings::Timeouts;
     use crate::engine::wake::Wake;
     use crate::net::client::tls::Trust;
+    use crate::net::tls::Identity;
     use crate::services::registry::Entry;
 
     /// `ARCHITECTURE.md` shows these; each of them times a million connections is so many megabytes.
@@ -599,19 +600,21 @@ mod tests {
     }
 
     pub(super) fn serving(handshake: u32, services: Vec<crate::config::Service>) -> Worker {
-        sleeping_in(Poller::epoll().unwrap(), handshake, services)
+        sleeping_in(Poller::epoll().unwrap(), None, handshake, services)
     }
 
     pub(super) fn sleeping_in(
         poller: Poller,
+        tls: Option<Identity>,
         handshake: u32,
         services: Vec<crate::config::Service>,
     ) -> Worker {
-        patient(poller, Timeouts { handshake, ping: 1, idle: 2, stalled: 1, closing: 1 }, services)
+        patient(poller, tls, Timeouts { handshake, ping: 1, idle: 2, stalled: 1, closing: 1 }, services)
     }
 
     pub(super) fn patient(
         poller: Poller,
+        tls: Option<Identity>,
         timeouts: Timeouts,
         services: Vec<crate::config::Service>,
     ) -> Worker {
@@ -620,7 +623,7 @@ mod tests {
         let settings = Settings {
             life: Arc::clone(&life),
             ledger: Arc::default(),
-            tls: None,
+            tls: tls.map(Current::new),
             acl: Arc::new(Current::new(crate::services::acl::Acl::default())),
             heads: lapps_parser::http::HeadLimits::default(),
             no_messages: lapps_parser::Limits { max_message: 0, max_fragments: 0 },

@@ -8,6 +8,7 @@ use crate::engine::outbox::Outbox;
 use crate::engine::slab::{Key, Slab};
 use crate::net::ended::Ended;
 use crate::net::write_queue::WriteQueue;
+use crate::sys::APART;
 use crate::sys::poller::Readiness;
 use crate::sys::ring::{Asked, BUFFER_SIZE, Batch, News, Order, Sent, What, Wish, is_blocked};
 
@@ -93,8 +94,13 @@ impl Conn {
     /// True when what waits is to go with the next sleep: a call of its own is dear only for what is small, and what the
     /// worker has to do after a write should not wait until it wakes up again.
     pub(super) fn may_send_by_ring(&self, queue: &WriteQueue) -> bool {
-        let small = !queue.is_empty() && queue.len() <= SMALL && queue.is_one_piece();
-        small && self.ring.carries() && !self.has_more_to_do_when_written()
+        let fits = if self.transport.is_plain() {
+            queue.len() <= SMALL && queue.is_one_piece()
+        } else {
+            // TLS makes one record of it, with nothing before it that has to go along.
+            queue.len() <= LITTLE && !self.transport.wants_write()
+        };
+        fits && !queue.is_empty() && self.ring.carries() && !self.has_more_to_do_when_written()
     }
 
     fn has_more_to_do_when_written(&self) -> bool {
@@ -107,12 +113,15 @@ impl Worker {
     pub(super) fn wants_to_go_on(&self) -> bool {
         self.wanted.iter().filter(|(_, need)| *need == Need::Send).any(|(key, _)| {
             let conn = self.conns.get(*key);
-            let in_pieces = || self.outbox.front(*key).len() < self.outbox.waiting(*key);
-            conn.is_some_and(|conn| conn.has_more_to_do_when_written() || in_pieces())
+            conn.is_some_and(|conn| {
+                let goes = if conn.transport.is_plain() { self.outbox.front(*key).len() } else { 0 };
+                conn.has_more_to_do_when_written() || goes < self.outbox.waiting(*key)
+            })
         })
     }
 
-    /// Hands a new connection to the ring: as a whole, or with TLS its readiness. False: the worker has none.
+    /// Hands a new connection to the ring: as a whole, or with TLS its readiness until the handshake is done. False: the
+    /// worker has none.
     pub(super) fn give_to_ring(&mut self, key: Key) -> bool {
         let Some(conn) = self.conns.get_mut(key).filter(|_| self.poller.has_ring()) else { return false };
         if conn.transport.is_plain() {
@@ -120,6 +129,9 @@ impl Worker {
             self.ask_for_bytes(key);
         } else {
             self.watch(key);
+            if let Some(conn) = self.conns.get_mut(key) {
+                conn.ring.little_reads = LITTLE_READS;
+            }
         }
         true
     }
@@ -136,10 +148,12 @@ impl Worker {
 
     /// Lets the ring bring the bytes of a connection again that was read by calls, if these brought little for long.
     pub(super) fn after_reading(&mut self, key: Key, len: usize) {
-        let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.ring.watches) else { return };
+        // One that brought nothing tells nothing: the poll reports every piece, and the first read takes them all.
+        let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.ring.watches && len > 0) else { return };
         conn.ring.little_reads = if len <= LITTLE { conn.ring.little_reads.saturating_add(1) } else { 0 };
         let is_calm = conn.ring.little_reads >= LITTLE_READS && conn.pause == Pause::No && !conn.eof;
-        if is_calm && conn.transport.is_plain() && self.outbox.waiting(key) == 0 {
+        let is_written = self.outbox.waiting(key) == 0 && !conn.transport.wants_write();
+        if is_calm && is_written && !conn.transport.is_handshaking() {
             conn.ring.watches = false;
             conn.ring.receiving = Receiving::Unasked;
             if let Some(ring) = self.poller.ring() {
@@ -176,7 +190,7 @@ impl Worker {
         }
     }
 
-    /// Lets the ring send what is first in the queue of a connection.
+    /// Lets the ring send what is first in the queue of a connection, or was made of it by TLS.
     pub(super) fn send_by_ring(&mut self, key: Key) {
         if let Some(conn) = self.conns.get_mut(key) {
             conn.ring.sending = true;
@@ -200,8 +214,12 @@ impl Worker {
             let Some(conn) = self.conns.get_mut(key) else { continue };
             conn.ring.sending = false;
             let written = *result.as_ref().unwrap_or(&0);
-            self.outbox.consume(key, written);
-            self.tally.bytes_out.add(written as u64);
+            if conn.transport.is_plain() {
+                self.outbox.consume(key, written);
+                self.tally.bytes_out.add(written as u64);
+            } else {
+                conn.transport.consume(written);
+            }
         }
         for sent in batch.sent.drain(..) {
             self.on_sent(sent);
@@ -238,12 +256,44 @@ impl Worker {
     }
 
     fn on_bytes(&mut self, key: Key, bytes: &mut [u8], more: bool, allowance: &mut Allowance) {
-        let now = self.now as u32;
         let Some(conn) = self.conns.get_mut(key) else { return };
-        self.tally.bytes_in.add(bytes.len() as u64);
         if !more {
             conn.ring.receiving = Receiving::Unasked;
         }
+        let most = if conn.transport.is_plain() { BUFFER_SIZE } else { LITTLE + 1 };
+        if bytes.len() >= most && conn.pause == Pause::No {
+            match conn.ring.receiving {
+                Receiving::Unasked => self.watch(key),
+                Receiving::Asked => self.stop_receiving(key, Receiving::Leaving),
+                _ => {}
+            }
+        }
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.transport.is_plain() {
+            return self.on_plaintext(key, bytes, allowance);
+        }
+        if conn.eof {
+            // It has said goodbye: what follows is nobody's.
+            return;
+        }
+        let mut input = std::mem::take(&mut self.input);
+        match conn.transport.open(bytes, &mut self.cipher, &mut input[APART..]) {
+            Ok(taken) => {
+                conn.eof = taken.end;
+                let owes_answer = conn.transport.wants_write();
+                self.on_plaintext(key, &mut input[APART..][..taken.len], allowance);
+                if owes_answer {
+                    self.flush(key);
+                }
+            }
+            Err(error) => self.end(key, Ended::Io(error.kind())),
+        }
+        self.input = input;
+    }
+
+    fn on_plaintext(&mut self, key: Key, bytes: &mut [u8], allowance: &mut Allowance) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        self.tally.bytes_in.add(bytes.len() as u64);
         if conn.pause != Pause::No {
             conn.hold(bytes);
             let held = conn.held.as_ref().map_or(0, |held| held.0.len());
@@ -252,16 +302,10 @@ impl Worker {
             }
             return;
         }
-        if bytes.len() == BUFFER_SIZE {
-            match conn.ring.receiving {
-                Receiving::Unasked => self.watch(key),
-                Receiving::Asked => self.stop_receiving(key, Receiving::Leaving),
-                _ => {}
-            }
+        if !bytes.is_empty() {
+            conn.heard = self.now as u32;
+            conn.pinged = false;
         }
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        conn.heard = now;
-        conn.pinged = false;
         // What it answers is flushed at the end of the turn, together with the answers to what else comes.
         if self.digest(key, bytes, allowance.of(key)) {
             self.ask_for_bytes(key);
@@ -329,19 +373,23 @@ pub(super) fn order<'w>(
         Need::Last(Asked::Watch) => Wish::Watch,
         Need::Last(Asked::Writable) => Wish::Writable,
         Need::Last(Asked::Fault) => Wish::Fault,
-        Need::Send => Wish::Send(outbox.front(key)),
+        Need::Send => Wish::Send(conn.transport.front(outbox.front(key))),
     };
     Some(Order::new(token_of(key).0 as u64, conn.transport.socket(), wish))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::time::Duration;
+
+    use rustls::{ClientConnection, StreamOwned};
 
     use super::super::Held;
     use super::super::tests::{connect, sleeping_in};
     use super::*;
+    use crate::net::tls::Identity;
+    use crate::net::tls::session::testing::{client_config, localhost, server_config};
     use crate::sys::poller::{Happenings, Poller};
     use crate::sys::ring::{BUFFERS, Ring, reason};
 
@@ -349,13 +397,17 @@ mod tests {
 
     /// A worker with a ring, and what it is brought.
     fn worker() -> Option<(Worker, Happenings)> {
+        worker_with(None)
+    }
+
+    fn worker_with(tls: Option<Identity>) -> Option<(Worker, Happenings)> {
         if let Err(error) = Ring::probe() {
             println!("skipped: no io_uring: {}", reason(&error));
             return None;
         }
         let mut poller = Poller::with_ring().unwrap();
         poller.enable().unwrap();
-        Some((sleeping_in(poller, 1000, Vec::new()), Happenings::with_capacity(8)))
+        Some((sleeping_in(poller, tls, 1000, Vec::new()), Happenings::with_capacity(8)))
     }
 
     #[test]
@@ -375,8 +427,6 @@ mod tests {
 
     #[test]
     fn a_connection_that_is_removed_leaves_nothing_open() {
-        use std::io::Read;
-
         let Some((mut worker, mut happenings)) = worker() else { return };
         let (key, mut client) = connect(&mut worker);
         worker.wait(&mut happenings, Some(Duration::ZERO)).unwrap();
@@ -386,10 +436,85 @@ mod tests {
         assert_eq!(client.read(&mut [0]).unwrap(), 0);
     }
 
+    /// One turn, but for mail and timers.
+    fn turn(worker: &mut Worker, happenings: &mut Happenings) {
+        worker.wait(happenings, LONG).unwrap();
+        worker.handshakes_left = u32::MAX;
+        worker.take_happenings(happenings);
+        worker.flush_all(&mut Vec::new());
+    }
+
+    /// A connection with TLS whose handshake is done and whose bytes are the ring's, and the client's end.
+    fn secured(
+        worker: &mut Worker,
+        happenings: &mut Happenings,
+    ) -> (Key, impl Read + Write + Send + 'static) {
+        let (key, socket) = connect(worker);
+        socket.set_read_timeout(LONG).unwrap();
+        let session = ClientConnection::new(client_config(), localhost()).unwrap();
+        let client = std::thread::spawn(move || {
+            let mut stream = StreamOwned::new(session, socket);
+            stream.write_all(b"GET / HT").unwrap();
+            stream
+        });
+        let is_secured = |conn: &Conn| conn.ring.carries() && conn.protocol.has_partial_head();
+        while !is_secured(worker.conns.get(key).unwrap()) {
+            turn(worker, happenings);
+        }
+        let client = client.join().unwrap();
+        (key, client)
+    }
+
+    #[test]
+    fn tls_is_received_and_sent_by_the_ring_when_the_handshake_is_done() {
+        let Some((mut worker, mut happenings)) = worker_with(Some(Identity::of(server_config()))) else {
+            return;
+        };
+        let (key, mut client) = secured(&mut worker, &mut happenings);
+        client.write_all(b"X: ").unwrap();
+        let before = worker.tally.bytes_in.get();
+        while worker.tally.bytes_in.get() < before + 3 {
+            turn(&mut worker, &mut happenings);
+        }
+        assert!(worker.conns.get(key).unwrap().ring.receiving == Receiving::Asked);
+        worker.outbox.append(key, |out| out.extend_from_slice(b"second"));
+        worker.flush(key);
+        assert!(worker.conns.get(key).unwrap().ring.sending && worker.outbox.waiting(key) == 0);
+        // It comes with the next sleep, which begins with what it has to say.
+        worker.wait(&mut happenings, Some(Duration::ZERO)).unwrap();
+        worker.take_happenings(&mut happenings);
+        let side = &worker.conns.get(key).unwrap();
+        assert!(!side.ring.sending && !side.transport.wants_write());
+        let mut got = [0; 6];
+        client.read_exact(&mut got).unwrap();
+        assert_eq!(&got, b"second");
+        // What is ordered and not sent when the connection goes is sent nevertheless.
+        worker.outbox.append(key, |out| out.extend_from_slice(b"third"));
+        worker.flush(key);
+        worker.remove(key);
+        let mut got = [0; 5];
+        client.read_exact(&mut got).unwrap();
+        assert_eq!(&got, b"third");
+    }
+
     #[test]
     fn what_comes_for_a_paused_connection_is_bounded_and_nothing_of_it_is_lost() {
-        let Some((mut worker, mut happenings)) = worker() else { return };
-        let (key, mut client) = connect(&mut worker);
+        if let Some((mut worker, mut happenings)) = worker() {
+            let (key, client) = connect(&mut worker);
+            pause_and_go_on(worker, &mut happenings, key, client);
+        }
+        if let Some((mut worker, mut happenings)) = worker_with(Some(Identity::of(server_config()))) {
+            let (key, client) = secured(&mut worker, &mut happenings);
+            pause_and_go_on(worker, &mut happenings, key, client);
+        }
+    }
+
+    fn pause_and_go_on(
+        mut worker: Worker,
+        happenings: &mut Happenings,
+        key: Key,
+        mut client: impl Write + Send + 'static,
+    ) {
         worker.conns.get_mut(key).unwrap().pause = Pause::Output;
         let sent: Vec<u8> = (0..16 << 20).map(|at| (at / 5) as u8).collect();
         let writer = std::thread::spawn({
@@ -400,7 +525,7 @@ mod tests {
         let mut received = Vec::new();
         for _ in 0..3 {
             while worker.conns.get(key).unwrap().ring.receiving != Receiving::Unasked {
-                worker.wait(&mut happenings, LONG).unwrap();
+                worker.wait(happenings, LONG).unwrap();
                 worker.take_batch(&mut happenings.batch);
             }
             let conn = worker.conns.get_mut(key).unwrap();
@@ -412,7 +537,7 @@ mod tests {
         }
         assert!(received == sent[..received.len()]);
         worker.remove(key);
-        worker.wait(&mut happenings, Some(Duration::ZERO)).unwrap();
+        worker.wait(happenings, Some(Duration::ZERO)).unwrap();
         writer.join().unwrap();
     }
 }

@@ -48,7 +48,7 @@ impl Crowd {
         let patience = Timeouts { handshake: 9000, ping: 9000, idle: 9000, stalled: 9000, closing: 9000 };
         let mut services = crate::config::demo().services;
         services.retain(|service| service.request_target == "/echo");
-        let mut worker = patient(Poller::epoll().unwrap(), patience, services);
+        let mut worker = patient(Poller::epoll().unwrap(), None, patience, services);
         worker.start(0);
         worker.registry.entry(0).set_running(true);
         Crowd {
