@@ -185,10 +185,8 @@ impl<S: Side> Transport<S> {
         cipher: &mut [u8],
         out: &mut [u8],
     ) -> io::Result<Taken> {
-        match self {
-            Transport::Plain(_) => Err(io::ErrorKind::Unsupported.into()),
-            Transport::Tls(tls) => tls.open_received(received, cipher, out),
-        }
+        let Transport::Tls(tls) = self else { return Err(io::ErrorKind::Unsupported.into()) };
+        tls.open_received(received, cipher, out)
     }
 
     /// With TLS, encrypts `queue`, which is not more than one record holds, by way of `cipher`; so that it is in
@@ -207,10 +205,7 @@ impl<S: Side> Transport<S> {
 
     /// The first bytes that are to go over the socket, where `queue` is the front of what waits.
     pub(crate) fn front<'f>(&'f self, queue: &'f [u8]) -> &'f [u8] {
-        match self {
-            Transport::Plain(_) => queue,
-            Transport::Tls(tls) => &tls.unsent[tls.sent..],
-        }
+        if let Transport::Tls(tls) = self { &tls.unsent[tls.sent..] } else { queue }
     }
 
     /// With TLS, forgets so many bytes of [`Transport::front`], which were written elsewhere.
