@@ -17,9 +17,10 @@ struct Network {
     /// By number of the connection.
     tokens: Vec<Token>,
     to_server: Way,
-    /// Letters to the server that were read, and those whose readiness was reported.
+    /// Letters to the server that were read.
     read: usize,
-    reported: usize,
+    /// Whose bytes have come, until it is reported.
+    ready: Vec<Token>,
     to_peers: Way,
 }
 
@@ -46,6 +47,7 @@ pub(crate) fn send(number: u32, write: impl FnOnce(&mut Vec<u8>)) {
     NETWORK.with_borrow_mut(|network| {
         write(&mut network.to_server.bytes);
         network.to_server.end(number);
+        network.ready.push(network.tokens[number as usize]);
     });
 }
 
@@ -60,7 +62,7 @@ pub(crate) fn answers(mut see: impl FnMut(u32, &[u8])) {
             let (number, bytes) = network.to_peers.letter(at);
             see(number, bytes);
         }
-        (network.read, network.reported) = (0, 0);
+        network.read = 0;
         network.to_server.clear();
         network.to_peers.clear();
     });
@@ -69,10 +71,7 @@ pub(crate) fn answers(mut see: impl FnMut(u32, &[u8])) {
 /// Tells whose bytes have come since this was asked last.
 pub(crate) fn ready(mut see: impl FnMut(Token)) {
     NETWORK.with_borrow_mut(|network| {
-        for (number, _) in &network.to_server.letters[network.reported..] {
-            see(network.tokens[*number as usize]);
-        }
-        network.reported = network.to_server.letters.len();
+        network.ready.drain(..).for_each(&mut see);
     });
 }
 
