@@ -87,7 +87,7 @@ const LARGE: usize = 512;
 #[inline(always)]
 fn unmask<const TEXT: bool>(data: &mut [u8], key: Key) -> u32 {
     match data.len() {
-        LARGE.. => widest(
+        BLOCK.. if data.len() >= LARGE => widest(
             #[inline(always)]
             || many::<TEXT>(data, key, to_boundary(data)),
         ),
