@@ -591,7 +591,7 @@ mod tests {
         assert!(size_of::<Transport>() <= 16);
         assert!(size_of::<Connection>() <= 64);
         assert!(size_of::<Conn>() <= 152);
-        assert!(Slab::<Conn>::SLOT <= 160);
+        const { assert!(Slab::<Conn>::SLOT <= 160) };
         assert!(size_of::<Output>() <= 64);
     }
 
