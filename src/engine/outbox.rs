@@ -22,6 +22,7 @@ use super::spsc::{Bytes, Payload};
 use crate::net::write_queue::{Buffers, WriteQueue};
 use crate::ops::tally::{InstanceTally, WorkerTally};
 use crate::services::registry::{Entry, Registry};
+use crate::sys::prefetch::prefetch;
 
 /// In place of a service: messages that a service elsewhere sends.
 const ELSEWHERE: usize = usize::MAX;
@@ -243,6 +244,15 @@ impl Outbox {
     /// The outgoing half of a connection that is there.
     pub(crate) fn row(&mut self, key: Key) -> &mut Output {
         row_of(&mut self.chunks, key.slot)
+    }
+
+    /// Lets the outgoing half of a connection be loaded, which will be asked for soon. The key may be invented.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: Key) {
+        let chunk = self.chunks.get(key.slot as usize / CHUNK);
+        if let Some(row) = chunk.and_then(|chunk| chunk.get(key.slot as usize % CHUNK)) {
+            prefetch(row);
+        }
     }
 
     /// The outgoing half together with the stock of buffers, for a write.

@@ -1,5 +1,7 @@
 //! Generational slots: a key that outlives its value finds nothing, never another value.
 
+use crate::sys::prefetch::prefetch;
+
 /// Slots per chunk. Chunks never move, so growing copies nothing and an old connection keeps its address.
 pub(crate) const CHUNK: usize = 256;
 
@@ -92,6 +94,14 @@ impl<T> Slab<T> {
         let Chunk::Awake { entries, .. } = self.chunks.get(key.slot as usize / CHUNK)? else { return None };
         let entry = &entries[key.slot as usize % CHUNK];
         if entry.generation == key.generation { entry.value.as_ref() } else { None }
+    }
+
+    /// Lets the slot of `key` be loaded, which will be asked for soon. The key may be invented.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: Key) {
+        if let Some(Chunk::Awake { entries, .. }) = self.chunks.get(key.slot as usize / CHUNK) {
+            prefetch(&entries[key.slot as usize % CHUNK]);
+        }
     }
 
     /// Takes the value of `key` out. A slot whose generations are used up is not used again, so that no key ever means

@@ -10,6 +10,7 @@ pub(crate) mod files;
 pub(crate) mod pam;
 pub(crate) mod peer;
 pub(crate) mod poller;
+pub(crate) mod prefetch;
 pub(crate) mod process;
 pub(crate) mod ring;
 #[cfg(test)]

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use lapps_lua::Batch;
 use lapps_lua::port::Command;
 use mio::Token;
+use mio::event::Event;
 
 use super::clients::{Clients, FIRST_TOKEN};
 use super::instance::Instance;
@@ -54,6 +55,10 @@ const MAIL_PER_TURN: usize = 4 * 1024;
 
 /// TLS handshakes worked on per turn: each costs as much as many messages.
 const HANDSHAKES_PER_TURN: u32 = 16;
+
+/// So many events before its turn a connection is loaded into the cache, if there are so many that they do not lie there anyway.
+const AHEAD: usize = 2;
+const MANY: usize = 2048;
 
 /// How busy a worker is, for the balancer.
 #[derive(Default)]
@@ -341,7 +346,9 @@ impl Worker {
     /// Sees to what has happened while the worker slept.
     fn take_happenings(&mut self, happenings: &mut Happenings) {
         self.take_batch(&mut happenings.batch);
+        let mut ahead = happenings.events.iter().skip(AHEAD);
         for event in &happenings.events {
+            self.prefetch(ahead.next().map(Event::token));
             if event.token().0 >= FIRST_TOKEN {
                 self.on_other_readiness(event);
             } else {
@@ -349,8 +356,22 @@ impl Worker {
             }
         }
         #[cfg(test)]
-        for (token, readiness) in happenings.simulated.drain(..) {
-            self.on_readiness(key_of(token), readiness);
+        for (at, (token, readiness)) in happenings.simulated.iter().enumerate() {
+            self.prefetch(happenings.simulated.get(at + AHEAD).map(|ahead| ahead.0));
+            self.on_readiness(key_of(*token), *readiness);
+        }
+        #[cfg(test)]
+        happenings.simulated.clear();
+    }
+
+    /// Lets what is known of a connection be loaded while others are served: where there are many of them it is in no cache.
+    #[inline]
+    fn prefetch(&self, token: Option<Token>) {
+        if let Some(token) = token
+            && self.conns.len() >= MANY
+        {
+            self.conns.prefetch(key_of(token));
+            self.outbox.prefetch(key_of(token));
         }
         self.deliver_gathered();
     }
