@@ -188,7 +188,7 @@ fn a_wrong_type_is_told_with_the_right_one() {
         mistakes("{}", r#"{"services": {"a": "/a"}}"#)[0],
         "lapps.json:1: services.a = \"/a\": is a string; allowed is an object with the keys auto_start, instances, \
          standalone, internal, placement, protocol, request_target, max_inbound_message_size, max_fragments, \
-         outgoing_high_water, outgoing_limit, max_lua_memory, gc, concurrency, preload, acl, origins, extra_headers, \
+         outgoing_high_water, outgoing_limit, max_lua_memory, gc, spin_us, concurrency, preload, acl, origins, extra_headers, \
          proto_alias, depends, lapps_strict"
     );
 }
@@ -319,6 +319,10 @@ fn values_of_a_service_that_cannot_be() {
         "lapps.json:2: services.a.gc.pause = 50: out of range; allowed is a whole number from 100 to 1000",
     );
     told(
+        r#""instances": 1, "spin_us": 1001"#,
+        "lapps.json:2: services.a.spin_us = 1001: out of range; allowed is a whole number from 0 to 1000",
+    );
+    told(
         r#""outgoing_high_water": 9000, "outgoing_limit": 8000"#,
         "lapps.json:2: services.a.outgoing_limit = 8000: a connection would be closed before its client is held back; \
          not less than outgoing_high_water, which is 9000",
@@ -388,6 +392,10 @@ fn contradictions_about_the_placement() {
         r#""placement": "worker", "instances": 2"#,
         "lapps.json:2: services.a.instances = 2: a service in the workers has one instance in each worker; leave \
          instances out, or write \"placement\": \"dedicated\"",
+    );
+    told(
+        r#""spin_us": 20"#,
+        "lapps.json:2: services.a.spin_us = 20: only a dedicated service has a ring to look into; leave spin_us out",
     );
     told(
         r#""placement": "dedicated", "standalone": true"#,

@@ -94,6 +94,7 @@ fn the_defaults_of_a_service() {
             outgoing_limit: 4 * MIB,
             max_lua_memory: 256 * MIB,
             gc: Gc::default(),
+            spin: Duration::ZERO,
             concurrency: None,
             preload: Vec::new(),
             acl: Acl::default(),
@@ -174,7 +175,8 @@ fn all_keys_of_a_service() {
     let service = service(
         r#", "auto_start": false, "placement": "dedicated", "instances": 3, "standalone": false, "internal": false,
         "protocol": "LAppS", "max_inbound_message_size": 100, "max_fragments": 7, "outgoing_high_water": 2000,
-        "outgoing_limit": 3000, "max_lua_memory": 1048576, "gc": {"pause": 150, "stepmul": 300}, "concurrency": "free",
+        "outgoing_limit": 3000, "max_lua_memory": 1048576, "gc": {"pause": 150, "stepmul": 300},
+        "spin_us": 20, "concurrency": "free",
         "preload": ["time", "nap", "bcast", "time"],
         "acl": {"exclude": ["192.0.2.1"]}, "origins": ["https://Example.org", "null"],
         "extra_headers": {"X-B": "2", "X-A": "1"}, "proto_alias": "chat.v1", "depends": [], "lapps_strict": true"#,
@@ -186,6 +188,7 @@ fn all_keys_of_a_service() {
     assert_eq!((service.outgoing_high_water, service.outgoing_limit), (2000, 3000));
     assert_eq!(service.max_lua_memory, MIB);
     assert_eq!(service.gc, Gc { pause: Some(150), stepmul: Some(300) });
+    assert_eq!(service.spin, Duration::from_micros(20));
     assert_eq!(service.concurrency, Some(Concurrency::Free));
     assert_eq!(service.preload, ["time", "nap"]);
     assert!(!service.acl.admits("192.0.2.1".parse().unwrap()));

@@ -264,6 +264,7 @@ pub(super) const GC_STEPMUL: Key =
     key("stepmul", Integer { min: 100, max: 1000 }, Computed("200, more near max_lua_memory"));
 /// The keys of `gc`.
 pub(super) const GC_KEYS: &[Key] = &[GC_PAUSE, GC_STEPMUL];
+pub(super) const SPIN_US: Key = key("spin_us", Integer { min: 0, max: 1000 }, Written("0"));
 pub(super) const CONCURRENCY: Key = key(
     "concurrency",
     OneOf(&["serial", "connection", "free"]),
@@ -305,6 +306,7 @@ pub(super) const SERVICE_KEYS: &[Key] = &[
     OUTGOING_LIMIT,
     MAX_LUA_MEMORY,
     GC,
+    SPIN_US,
     CONCURRENCY,
     PRELOAD,
     ACL,

@@ -1,5 +1,7 @@
 //! One service as it is configured.
 
+use std::time::Duration;
+
 use super::acl::Acl;
 
 /// One service.
@@ -27,6 +29,8 @@ pub struct Service {
     pub max_lua_memory: usize,
     /// How Lua's collector paces itself.
     pub gc: Gc,
+    /// How long a dedicated instance that had messages a moment ago looks for the next ones before it sleeps; at most 1 ms.
+    pub spin: Duration,
     /// Which events of an instance may interleave; `None`: as the service's handlers suggest.
     pub concurrency: Option<Concurrency>,
     /// Names of modules that become globals.

@@ -1,5 +1,7 @@
 //! Reads one service of `lapps.json`.
 
+use std::time::Duration;
+
 use lapps_parser::http::{is_field_value, is_token};
 
 use super::document::nearest;
@@ -55,6 +57,7 @@ pub(super) fn read(name: &str, section: &Section<'_>, source: Source) -> Service
         outgoing_limit,
         max_lua_memory: section.integer(&keys::MAX_LUA_MEMORY) as usize,
         gc: gc(&section.section(&keys::GC)),
+        spin: spin(section, placement),
         concurrency: concurrency(section, placement),
         preload: preload(section),
         acl: acl(&section.section(&keys::ACL)),
@@ -180,6 +183,15 @@ fn outgoing(section: &Section<'_>, max_message: usize) -> (usize, usize) {
 fn gc(section: &Section<'_>) -> Gc {
     let percent = |key| section.integer_if_there(key).map(|percent| percent as u16);
     Gc { pause: percent(&keys::GC_PAUSE), stepmul: percent(&keys::GC_STEPMUL) }
+}
+
+fn spin(section: &Section<'_>, placement: Placement) -> Duration {
+    if let Some(node) = section.node(&keys::SPIN_US)
+        && !matches!(placement, Placement::Dedicated(_))
+    {
+        node.wrong("only a dedicated service has a ring to look into", "leave spin_us out");
+    }
+    Duration::from_micros(section.integer(&keys::SPIN_US))
 }
 
 fn concurrency(section: &Section<'_>, placement: Placement) -> Option<Concurrency> {

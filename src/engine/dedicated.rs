@@ -14,6 +14,7 @@ use lapps_lua::{Batch, Message};
 use super::channels::Channels;
 use super::clients::{Calls, Clients, GOODBYE, Host};
 use super::instance::{CLEANUP, Instance, Settled};
+use super::linger::Linger;
 use super::log_failure;
 use super::mail::{Letter, Mail};
 use super::mailbox::{Mailbox, Postbox};
@@ -53,6 +54,7 @@ struct Dedicated {
     marks: HashSet<ConnId>,
     who: Who,
     reports: Sender<Report>,
+    linger: Linger,
     /// Nothing comes any more: the end of the grace.
     exit: Option<Instant>,
 }
@@ -77,9 +79,9 @@ pub(crate) fn run(parts: Parts) {
     let _ = reports.send(if waits { Report::Waits(who) } else { Report::Started(who, Ok(())) });
     let clients = Clients::own(mailbox.wake(), &settings);
     let marks = HashSet::new();
-    let batch = Batch::default();
+    let (batch, linger) = (Batch::default(), Linger::new(entry.service.spin));
     let mut dedicated =
-        Dedicated { mailbox, batch, instance, outlet, clients, marks, who, reports, exit: None };
+        Dedicated { mailbox, batch, instance, outlet, clients, marks, who, reports, linger, exit: None };
     if dedicated.serve() {
         dedicated.wind_down();
     }
@@ -93,6 +95,11 @@ impl Dedicated {
             if !self.turn() {
                 return false;
             }
+            if took {
+                self.linger.had_work();
+            } else if self.linger() {
+                continue;
+            }
             if took && self.clients.open() == 0 {
                 continue;
             }
@@ -105,6 +112,20 @@ impl Dedicated {
             // With letters left it only looks what has come from servers.
             self.sleep(took.then(Instant::now));
         }
+    }
+
+    /// Looks for letters for a little while, if the service says so and it had some. True: there is something to do. What servers send
+    /// comes by the poller, so with connections to them it sleeps there.
+    fn linger(&mut self) -> bool {
+        let Dedicated { linger, mailbox, instance, clients, .. } = self;
+        let look = || {
+            let there = !mailbox.is_empty() || instance.is_ready();
+            if !there {
+                instance.collect_in_idle_time();
+            }
+            there
+        };
+        clients.open() == 0 && linger.look(look)
     }
 
     /// Takes a batch of letters of each worker. False: there were none.

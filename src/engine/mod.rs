@@ -8,6 +8,7 @@ pub(crate) mod frames;
 mod helper;
 mod instance;
 pub(crate) mod life;
+mod linger;
 mod link;
 pub(crate) mod listener;
 pub(crate) mod mail;
