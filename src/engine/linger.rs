@@ -24,6 +24,9 @@ impl Linger {
     /// To be called before the thread sleeps: `look` tells whether there is work again. Looks only once after work: a thread that
     /// found nothing sleeps, and is idle until there is some. True: there is.
     pub(crate) fn look(&mut self, look: impl FnMut() -> bool) -> bool {
+        if self.spin.is_zero() {
+            return false;
+        }
         let began = Instant::now();
         self.look_by(look, || began.elapsed())
     }

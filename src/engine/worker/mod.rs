@@ -362,6 +362,7 @@ impl Worker {
         }
         #[cfg(test)]
         happenings.simulated.clear();
+        self.deliver_gathered();
     }
 
     /// Lets what is known of a connection be loaded while others are served: where there are many of them it is in no cache.
@@ -373,7 +374,6 @@ impl Worker {
             self.conns.prefetch(key_of(token));
             self.outbox.prefetch(key_of(token));
         }
-        self.deliver_gathered();
     }
 
     fn time_to_next(&self) -> Option<Duration> {
