@@ -32,6 +32,10 @@ pub(crate) enum Transport<S: Side = UnbufferedServerConnection> {
     Simulated(crate::sys::simulation::Simulated),
 }
 
+/// Each byte of it is one for each idle connection.
+#[cfg(not(any(test, debug_assertions)))]
+const _: () = assert!(size_of::<Transport>() <= 16);
+
 /// The socket of an outgoing connection.
 pub(crate) type Outgoing = Transport<UnbufferedClientConnection>;
 
