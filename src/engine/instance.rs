@@ -21,12 +21,20 @@ pub(crate) const CLEANUP: Duration = Duration::from_millis(500);
 /// Of so many calls one is timed: reading the clock twice costs as much as a good part of a small handler.
 const TIMED: u32 = 64;
 
+/// Calls for so many messages are always timed: they say whether messages are better delivered apart.
+const WORTH_TIMING: usize = 16;
+
+/// Handlers that take longer, on average, are slow.
+const SLOW: Duration = Duration::from_micros(20);
+
 /// One Lua state, and how far it is in its life.
 pub(crate) struct Instance {
     lua: Reactive,
     seat: Seat,
     /// Calls until the next one that is timed.
     untimed: u32,
+    /// What was timed last was slow.
+    slow: bool,
     service: String,
     phase: Phase,
 }
@@ -73,12 +81,17 @@ impl Instance {
             Progress::Done => Phase::Running,
             Progress::Waits => Phase::Starting,
         };
-        Ok(Instance { lua, seat, untimed: 0, service: service.name.clone(), phase })
+        Ok(Instance { lua, seat, untimed: 0, slow: false, service: service.name.clone(), phase })
     }
 
     /// True while `onStart` waits.
     pub(crate) fn is_starting(&self) -> bool {
         self.phase == Phase::Starting
+    }
+
+    /// True when its handlers take so long that nobody should wait for those of others.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow
     }
 
     /// Calls the handler of an event; see [`Reactive::deliver`].
@@ -98,7 +111,7 @@ impl Instance {
 
     /// Calls `onMessage` for messages in order; see [`Reactive::deliver_batch`].
     pub(crate) fn deliver_batch(&mut self, port: &mut dyn Port, batch: &[Message<'_>]) -> (usize, Verdict) {
-        if self.untimed == 0 {
+        if self.untimed == 0 || batch.len() >= WORTH_TIMING {
             return self.deliver_batch_timed(port, batch);
         }
         self.untimed -= 1;
@@ -109,9 +122,10 @@ impl Instance {
 
     #[cold]
     fn deliver_batch_timed(&mut self, port: &mut dyn Port, batch: &[Message<'_>]) -> (usize, Verdict) {
-        let began = self.begin_timing();
+        self.untimed = TIMED - 1;
+        let began = Instant::now();
         let handled = self.lua.deliver_batch(port, batch);
-        self.end_timing(began, handled.0);
+        self.end_timing(Some(began), handled.0);
         self.count_batch(batch, &handled);
         handled
     }
@@ -260,9 +274,11 @@ impl Instance {
     }
 
     /// So many events were handled since then.
-    fn end_timing(&self, began: Option<Instant>, count: usize) {
+    fn end_timing(&mut self, began: Option<Instant>, count: usize) {
         if let Some(began) = began {
-            self.seat.handlers.observe(began.elapsed() / count.max(1) as u32);
+            let each = began.elapsed() / count.max(1) as u32;
+            self.slow = each > SLOW;
+            self.seat.handlers.observe(each);
         }
     }
 

@@ -13,6 +13,7 @@ use super::batch::{Delivered, MESSAGES};
 use super::input::FRAMES_PER_TURN;
 use super::instances::fail;
 use super::{Conn, Home, Pause, Worker};
+use crate::engine::instance::Instance;
 use crate::engine::slab::Key;
 use crate::net::connection::Connection;
 use crate::net::ended::Ended;
@@ -54,11 +55,12 @@ impl Gathered {
         self.messages.is_empty()
     }
 
-    /// True when these bytes, for this service, may join what waits.
-    pub(super) fn may_take(&self, service: u16, bytes: &[u8]) -> bool {
+    /// True when these bytes, for this service, may join what waits. `slow`: nobody is to wait for others there.
+    pub(super) fn may_take(&self, service: u16, slow: bool, bytes: &[u8]) -> bool {
         bytes.len() <= SMALL
             && (self.is_empty()
                 || (self.service == service
+                    && !slow
                     && self.messages.len() < MESSAGES
                     && self.bytes.len() + bytes.len() <= ROOM))
     }
@@ -118,6 +120,11 @@ impl Entry {
 }
 
 impl Worker {
+    /// True when these bytes, for this service, may join what waits.
+    pub(super) fn may_gather(&self, service: u16, bytes: &[u8]) -> bool {
+        self.gathered.may_take(service, is_slow(&self.instances, service), bytes)
+    }
+
     /// Takes whole messages from the front of `bytes`, as many as the connection's output allows: more than `high_water` bytes may
     /// not wait. `frames` is how many it may eat.
     pub(super) fn gather(
@@ -140,7 +147,9 @@ impl Worker {
     /// What [`Worker::read`] does, for a connection as nearly all of them are nearly always, with nothing looked up or asked twice.
     /// False: this is another one, and nothing was done.
     pub(super) fn read_small(&mut self, key: Key) -> bool {
-        let Worker { poller, conns, outbox, gathered, registry, input, cipher, tally, now, .. } = self;
+        let Worker {
+            poller, conns, outbox, gathered, instances, registry, input, cipher, tally, now, ..
+        } = self;
         let Some(conn) = conns.get_mut(key) else { return true };
         let is_usual = conn.pause == Pause::No && conn.held.is_none() && !conn.eof && !poller.has_ring();
         let (Connection::Open(decoder), Home::Here { service }) = (&mut conn.protocol, conn.home) else {
@@ -161,7 +170,7 @@ impl Worker {
             }
         };
         let bytes = &input[APART..APART + len];
-        if !gathered.may_take(service, bytes) {
+        if !gathered.may_take(service, is_slow(instances, service), bytes) {
             self.read_on(key, taken);
             return true;
         }
@@ -199,12 +208,11 @@ impl Worker {
                 if waiting.is_empty() {
                     return;
                 }
-                let len = waiting.len();
-                if Direct(socket).write(waiting).is_ok_and(|written| {
-                    tally.bytes_out.add(written as u64);
-                    row.queue.consume(written, buffers);
-                    written == len
-                }) {
+                // What is wrong with the socket is seen to below, where it is met again.
+                let (len, written) = (waiting.len(), Direct(socket).write(waiting).unwrap_or(0));
+                tally.bytes_out.add(written as u64);
+                row.queue.consume(written, buffers);
+                if written == len {
                     return;
                 }
             }
@@ -309,10 +317,15 @@ impl Worker {
     }
 }
 
+fn is_slow(instances: &[Option<Instance>], service: u16) -> bool {
+    instances[usize::from(service)].as_ref().is_some_and(Instance::is_slow)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
     use std::net::TcpStream;
+    use std::time::Duration;
 
     use lapps_parser::frame::{write_frame, write_masked_frame};
 
@@ -322,7 +335,8 @@ mod tests {
 
     /// A worker with a service that does what its first connections are told to, and echoes.
     ///
-    /// `close`: closes the second connection. `fail`: raises. `flood`: sends more to the second connection than may wait.
+    /// `close`: closes the second connection. `slow`: works for a millisecond. `fail`: raises. `flood`: sends more to the second
+    /// connection than may wait.
     const SERVICE: &str = "
         local conns = {}
         return {
@@ -336,6 +350,10 @@ mod tests {
             onMessage = function(handler, opcode, message)
                 if message == 'hello' then conns[#conns + 1] = handler end
                 if message == 'close' then ws:close(conns[2], 1000, '') end
+                if message == 'slow' then
+                    local begin = os.clock()
+                    while os.clock() < begin + 0.001 do end
+                end
                 if message == 'fail' then error('as told') end
                 if message == 'flood' then ws:send(conns[2], 2, ('x'):rep(70000)) end
                 ws:send(handler, opcode, message)
@@ -360,6 +378,7 @@ mod tests {
             let mut clients = Clients { worker, all: Vec::new() };
             for at in 0..count {
                 let client = connect(&mut clients.worker);
+                client.1.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
                 clients.all.push(client);
                 let head = format!(
                     "GET {target} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -500,6 +519,25 @@ mod tests {
         write_frame(&mut flood, true, OpCode::Binary, &[b'x'; 70_000]);
         clients.expect_bytes(1, &flood);
         clients.expect(1, &["patient", "still"]);
+    }
+
+    #[test]
+    fn nobody_waits_for_the_messages_of_others_where_handlers_are_slow() {
+        let mut clients = Clients::new(2);
+        clients.say(0, "slow");
+        clients.settle();
+        clients.expect(0, &["slow"]);
+        // Calls are timed now and then.
+        for _ in 0..64 {
+            clients.say(0, "slow");
+            clients.settle();
+            clients.expect(0, &["slow"]);
+        }
+        clients.say(0, "first");
+        clients.say(1, "second");
+        clients.expect(0, &["first"]);
+        clients.settle();
+        clients.expect(1, &["second"]);
     }
 
     #[test]

@@ -250,7 +250,7 @@ impl Worker {
             if conn.home != Home::None && self.outbox.is_open(key) {
                 let (home, bytes) = (conn.home, &mut bytes[at..]);
                 let delivered = match home {
-                    Home::Here { service } if self.gathered.may_take(service, bytes) => {
+                    Home::Here { service } if self.may_gather(service, bytes) => {
                         self.gather(key, service, &limits, high_water, frames, bytes)
                     }
                     Home::Here { service } if self.gathered.is_empty() => {
