@@ -336,7 +336,7 @@ mod tests {
     /// A worker with a service that does what its first connections are told to, and echoes.
     ///
     /// `close`: closes the second connection. `slow`: works for a millisecond. `fail`: raises. `flood`: sends more to the second
-    /// connection than may wait.
+    /// connection than may wait. `late`: tells the first one.
     const SERVICE: &str = "
         local conns = {}
         return {
@@ -356,6 +356,7 @@ mod tests {
                 end
                 if message == 'fail' then error('as told') end
                 if message == 'flood' then ws:send(conns[2], 2, ('x'):rep(70000)) end
+                if message == 'late' then ws:send(conns[1], 1, 'heard') end
                 ws:send(handler, opcode, message)
                 return true
             end,
@@ -472,6 +473,7 @@ mod tests {
         clients.say(2, "other");
         clients.settle();
         clients.expect(0, &["close"]);
+        clients.expect_silence(0);
         clients.expect_bytes(1, b"\x88\x02\x03\xe8");
         clients.expect_silence(1);
         clients.expect(2, &["other"]);
@@ -486,6 +488,7 @@ mod tests {
         clients.say(2, "after");
         clients.settle();
         clients.expect(0, &["before"]);
+        clients.expect_silence(0);
         clients.expect(2, &["after"]);
         let mut head = [0; 4];
         clients.all[1].1.read_exact(&mut head).unwrap();
