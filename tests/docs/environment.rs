@@ -9,8 +9,8 @@ use crate::pages;
 /// Read by the libraries that are linked: LuaJIT, and those for the system's certificates and for systemd.
 const OF_LIBRARIES: [&str; 6] =
     ["LUA_CPATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
-/// Names of this form that are no variables of the program.
-const NO_VARIABLES: [&str; 2] = ["CARGO_PKG_VERSION", "LUA_NOENV"];
+/// Names of this form that are no variables of the program; one is of a measurement among its tests.
+const NO_VARIABLES: [&str; 3] = ["CARGO_PKG_VERSION", "LAPPS_CONNECTIONS", "LUA_NOENV"];
 /// Variables of tests, examples and scripts, which are told of where they are used.
 const ELSEWHERE: [&str; 4] = ["LAPPS_BIN", "LAPPS_MAINTAINER", "LAPPS_REQUIRE_CHROMIUM", "LAPPS_TEST_IO"];
 
