@@ -20,7 +20,7 @@ pub(super) fn decode(bytes: &[u8], limits: Limits) -> Result<Tree, DecodeError> 
     if reader.at < bytes.len() {
         return Err(DecodeError { offset: reader.at, fault: Fault::Trailing });
     }
-    Ok(reader.builder.finish(root))
+    reader.builder.finish(root).map_err(|excess| begin(excess.into()))
 }
 
 struct Reader<'a> {

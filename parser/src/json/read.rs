@@ -25,7 +25,7 @@ pub(super) fn decode(bytes: &[u8], limits: Limits) -> Result<Tree, DecodeError> 
     let seed = Seed { builder: &mut builder, start: bytes.as_ptr().addr(), levels: limits.depth };
     let root = seed.deserialize(&mut source).and_then(|root| source.end().map(|()| root));
     match root {
-        Ok(root) => Ok(builder.finish(root)),
+        Ok(root) => builder.finish(root).map_err(|excess| DecodeError::nowhere(excess, Some(excess))),
         Err(error) => Err(translated(&error, builder.excess())),
     }
 }

@@ -70,13 +70,14 @@ impl Builder {
         self.excess.get()
     }
 
-    pub(crate) fn finish(mut self, root: Slot) -> Tree {
+    pub(crate) fn finish(mut self, root: Slot) -> Result<Tree, Excess> {
         let root = match root {
             Slot::Node(node) => node,
             single => self.tree.add(Node::Single(single)),
         };
+        self.has_room(0)?;
         self.tree.set_root(root);
-        self.tree
+        Ok(self.tree)
     }
 
     fn taken(&self, node: NodeId) -> Result<Slot, Excess> {

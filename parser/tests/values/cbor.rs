@@ -189,6 +189,16 @@ fn depth_is_limited() {
 }
 
 #[test]
+fn a_value_that_is_no_container_is_not_larger_than_the_limit() {
+    let whole = decode(&[0], Limits::default()).unwrap().bytes();
+    for bytes in 0..whole {
+        let error = decode(&[0], Limits { bytes, ..Limits::default() }).unwrap_err();
+        assert_eq!(error.fault, Fault::Excess(Excess::Bytes(bytes)));
+    }
+    assert!(decode(&[0], Limits { bytes: whole, ..Limits::default() }).is_ok());
+}
+
+#[test]
 fn size_is_limited_and_not_believed() {
     let mut bytes = vec![0x9a, 0, 1, 0, 0];
     bytes.resize(5 + 65536, 0xa0);

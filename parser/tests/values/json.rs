@@ -109,6 +109,17 @@ fn size_is_limited() {
 }
 
 #[test]
+fn a_value_that_is_no_container_is_not_larger_than_the_limit() {
+    let whole = tree("1").bytes();
+    let result = |bytes| decode(b"1", Limits { bytes, ..Limits::default() });
+    assert!(result(whole).is_ok());
+    for bytes in 0..whole {
+        let error = result(bytes).unwrap_err();
+        assert!(error.message.ends_with("bytes of memory"), "{error}");
+    }
+}
+
+#[test]
 fn indented_as_it_was_asked_for() {
     let tree = tree(r#"{"a":[1,{"b":[]}],"c":{},"d":"x"}"#);
     let pretty = |indent| {
