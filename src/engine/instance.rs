@@ -120,7 +120,7 @@ impl Instance {
         handled
     }
 
-    #[cold]
+    #[inline(never)]
     fn deliver_batch_timed(&mut self, port: &mut dyn Port, batch: &[Message<'_>]) -> (usize, Verdict) {
         self.untimed = TIMED - 1;
         let began = Instant::now();

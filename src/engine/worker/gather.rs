@@ -56,7 +56,7 @@ impl Gathered {
     }
 
     /// True when these bytes, for this service, may join what waits. `slow`: nobody is to wait for others there.
-    pub(super) fn may_take(&self, service: u16, slow: bool, bytes: &[u8]) -> bool {
+    fn may_take(&self, service: u16, slow: bool, bytes: &[u8]) -> bool {
         bytes.len() <= SMALL
             && (self.is_empty()
                 || (self.service == service
